@@ -1,0 +1,179 @@
+//! What a test commands: clock, actors, faults, watches, reads.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::World;
+use crate::faults::{Alarm, Fault, When};
+use crate::journal::Record;
+use crate::state::Interruption;
+
+/// The clock, and who else lives here.
+impl World {
+    /// The time in this world; it moves on command only.
+    pub fn now(&self) -> Timestamp {
+        self.heart.look(|state| state.cluster.now)
+    }
+
+    /// Moves the clock, forwards or back.
+    pub fn advance(&self, by: SignedDuration) {
+        self.heart.change(|state| state.cluster.advance(by));
+    }
+
+    /// From now on the rest of Kubernetes works after every write: Deployments get replica sets and pods,
+    /// pods get nodes and become ready, claims are bound, kubelets end their pods.
+    pub fn run_deployments(&self) {
+        self.heart.change(|state| {
+            state.actors.automatic = true;
+            state.cluster.kubelets = true;
+            state.settle();
+        });
+    }
+
+    /// The rest of Kubernetes works on command only: [`settle`](Self::settle) or [`step`](Self::step).
+    /// Pods on nodes now wait for their kubelet when they are deleted.
+    pub fn run_on_command(&self) {
+        self.heart.change(|state| {
+            state.actors.automatic = false;
+            state.cluster.kubelets = true;
+        });
+    }
+
+    /// Lets the rest of Kubernetes work until nothing changes.
+    ///
+    /// # Panics
+    /// When that takes more rounds than any scene needs.
+    pub fn settle(&self) {
+        self.heart.change(|state| state.settle());
+    }
+
+    /// One round of the rest of Kubernetes, to see what lies in between. True if something changed.
+    pub fn step(&self) -> bool {
+        self.heart.change(|state| state.step())
+    }
+
+    /// Pods which `chosen` accepts run from now on without becoming ready; see also
+    /// [`let_ready`](Self::let_ready).
+    pub fn keep_unready(&self, chosen: impl Fn(&Value) -> bool + Send + 'static) {
+        self.heart.change(|state| state.actors.unready.push(Box::new(chosen)));
+    }
+
+    /// All pods may become ready again.
+    pub fn let_ready(&self) {
+        self.heart.change(|state| {
+            state.actors.unready.clear();
+            if state.actors.automatic {
+                state.settle();
+            }
+        });
+    }
+
+    /// The garbage collector rests: orphans stay.
+    pub fn pause_garbage_collection(&self) {
+        self.heart.change(|state| state.cluster.garbage_paused = true);
+    }
+
+    /// The garbage collector works again, beginning with what has gathered.
+    pub fn resume_garbage_collection(&self) {
+        self.heart.change(|state| {
+            state.cluster.garbage_paused = false;
+            state.cluster.collect_garbage();
+        });
+    }
+}
+
+/// What goes wrong.
+impl World {
+    /// Fails the request with this number. Numbers start at 1; watches and Leases have none unless
+    /// [`count_only`](Self::count_only) says otherwise.
+    pub fn fail_at(&self, number: u64, fault: Fault) -> Alarm {
+        self.fail(When::request(number), fault)
+    }
+
+    /// Fails the requests which `when` describes.
+    pub fn fail(&self, when: When, fault: Fault) -> Alarm {
+        self.heart.change(|state| state.faults.plan(when, fault))
+    }
+
+    /// Numbers only requests which `filter` accepts, from 1 again.
+    pub fn count_only(&self, filter: impl Fn(&Record) -> bool + Send + 'static) {
+        self.heart.change(|state| state.journal.count_only(filter));
+    }
+
+    /// How many requests have been numbered.
+    pub fn counted(&self) -> u64 {
+        self.heart.look(|state| state.journal.counted())
+    }
+
+    /// Crashed clients may speak again.
+    pub fn revive(&self) {
+        self.heart.change(|state| state.faults.revive());
+    }
+
+    /// No more faults, and crashed clients may speak again.
+    pub fn heal(&self) {
+        self.heart.change(|state| {
+            state.faults.clear();
+            state.frozen.clear();
+            state.stale = None;
+        });
+    }
+
+    /// Breaks the connection of every open watch.
+    pub fn cut_watches(&self) {
+        self.interrupt(Interruption::Cut, "");
+    }
+
+    /// Breaks the connection of every open watch of one resource, by its plural name.
+    pub fn cut_watches_of(&self, resource: &str) {
+        self.interrupt(Interruption::Cut, resource);
+    }
+
+    /// Ends every open watch in good order, as servers do every few minutes.
+    pub fn end_watches(&self) {
+        self.interrupt(Interruption::Close, "");
+    }
+
+    /// Forgets the past: open watches get 410 Gone, and so do new ones that ask for it.
+    pub fn expire_watches(&self) {
+        self.heart.change(|state| {
+            state.cluster.compact();
+            state.interruptions.push((Interruption::Expire, String::new()));
+        });
+    }
+
+    /// Watches of one resource (empty: of all) stay open but say nothing until
+    /// [`thaw_watches`](Self::thaw_watches): a half-open connection, or a slow server.
+    pub fn freeze_watches_of(&self, resource: &str) {
+        self.heart.change(|state| state.frozen.insert(resource.into()));
+    }
+
+    /// Frozen watches deliver what they held back.
+    pub fn thaw_watches(&self) {
+        self.heart.change(|state| state.frozen.clear());
+    }
+
+    /// The next change of a resource (`deployments.apps`) reaches no watch.
+    pub fn lose_next_event_of(&self, resource: &str) {
+        self.heart.change(|state| state.cluster.losing.insert(resource.into()));
+    }
+
+    /// The current revision of the store.
+    pub fn revision(&self) -> u64 {
+        self.heart.look(|state| state.cluster.revision())
+    }
+
+    /// Gets and lists answer as of this revision, like a server that lags behind; writes do not.
+    pub fn serve_stale_reads(&self, revision: u64) {
+        self.heart.change(|state| state.stale = Some(revision));
+    }
+
+    /// Gets and lists are up to date again.
+    pub fn serve_fresh_reads(&self) {
+        self.heart.change(|state| state.stale = None);
+    }
+
+    fn interrupt(&self, how: Interruption, resource: &str) {
+        self.heart.change(|state| state.interruptions.push((how, resource.into())));
+    }
+}
