@@ -77,6 +77,7 @@ words! {
         ClaimMissing = "The persistent volume claim does not exist.",
         ClaimPending = "The persistent volume claim is not bound to a volume.",
         ClaimLost = "The volume behind the persistent volume claim is gone.",
+        NoneNeeded = "The engine needs no weights from a source.",
         ImageNamed = "The weights are an OCI image; each node pulls it when a replica starts.",
         ImageUnavailable = "A node cannot pull an image.",
         CanaryAnswered = "A replica listed the served names and produced a token.",

@@ -96,6 +96,15 @@ use serde::{Deserialize, Serialize};
          letters, digits or '-', end with a letter or digit, and have at most 63 characters; rename the deployment"
     )
 )]
+#[x_kube(
+    validation = Rule::new(
+        "has(self.model.source) || (has(self.engine) && has(self.engine.type) && self.engine.type in ['Simulator', 'Custom'])"
+    )
+    .message(
+        "spec.model.source is required for the engine LlamaCpp; set spec.model.source.persistentVolumeClaim or \
+         spec.model.source.image, or choose another spec.engine.type"
+    )
+)]
 #[serde(rename_all = "camelCase")]
 pub struct DeepSeekDeploymentSpec {
     /// What is served: a model of the catalogue, or any other by its facts, and where its weights lie.

@@ -35,8 +35,10 @@ pub struct Model {
     #[schemars(range(min = 128, max = 10_000_000))]
     pub context_length: Option<i32>,
 
-    /// Where the weights come from; exactly one member.
-    pub source: ModelSource,
+    /// Where the weights come from; exactly one member. LlamaCpp needs it; a Simulator has no weights, and a Custom engine
+    /// may bring its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ModelSource>,
 
     /// Facts about a model that the catalogue does not know. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

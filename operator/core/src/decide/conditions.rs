@@ -1,0 +1,345 @@
+//! What is true of a deployment right now, and why: every condition of the status, from what was decided and what was seen.
+//!
+//! `Available` and `Ready` rest on the operator's own canary, never on the readiness of Pods alone. A message changes only
+//! when what it tells has changed: counts that move with the neighbours do not belong in it.
+
+use deepseek_crds::DeepSeekDeployment;
+use deepseek_crds::condition::ConditionType::{
+    Accepted as IsAccepted, Available, Placed, Progressing, Ready, Reconciling, Stalled, WeightsReady,
+};
+use deepseek_crds::condition::{ConditionType, Reason};
+use deepseek_crds::v1alpha1::ModelSource;
+
+use crate::decide::accept::Accepted;
+use crate::decide::place::Placement;
+use crate::observed::{Canary, Claim, Observed, Pod, Trouble};
+use crate::render::service::endpoint;
+use crate::verdict::{Refusal, Verdict};
+
+/// Restarts from which an engine counts as crashing rather than unlucky.
+const CRASHES: i32 = 1;
+
+/// All that conditions are about.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The deployment.
+    pub owner: &'a DeepSeekDeployment,
+    /// What was seen.
+    pub observed: &'a Observed,
+    /// The spec with its defaults, unless it was refused.
+    pub accepted: Option<&'a Accepted<'a>>,
+    /// Where it runs, unless there is no place.
+    pub placement: Option<&'a Placement>,
+    /// Why it was refused, or has no place.
+    pub refusal: Option<(ConditionType, Refusal)>,
+    /// The revision that Pods should have.
+    pub revision: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// Nothing is decided yet.
+    pub fn of(owner: &'a DeepSeekDeployment, observed: &'a Observed) -> Self {
+        Self { owner, observed, accepted: None, placement: None, refusal: None, revision: None }
+    }
+
+    /// Replicas wanted now.
+    pub fn wanted(&self) -> i32 {
+        if self.owner.spec.suspend { 0 } else { self.owner.spec.replicas }
+    }
+
+    fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.observed.pods.iter().filter(|pod| !pod.terminating)
+    }
+
+    fn is_current(&self, pod: &Pod) -> bool {
+        self.revision.is_none_or(|revision| revision == pod.revision)
+    }
+
+    /// Replicas of the revision that should run; of any when nothing is decided.
+    pub fn existing(&self) -> usize {
+        self.pods().filter(|pod| self.is_current(pod)).count()
+    }
+
+    /// Replicas that answered the canary, of whatever revision: they serve clients.
+    pub fn serving(&self) -> usize {
+        self.pods().filter(|pod| pod.serves()).count()
+    }
+
+    fn current_and_serving(&self) -> usize {
+        self.pods().filter(|pod| self.is_current(pod) && pod.serves()).count()
+    }
+
+    /// No replica of another revision is left, and none of this one is missing.
+    fn is_rolled_out(&self) -> bool {
+        let exact = usize::try_from(self.wanted()).is_ok_and(|wanted| self.existing() == wanted);
+        self.revision.is_some() && exact && self.observed.pods.iter().all(|pod| self.is_current(pod))
+    }
+
+    fn idle(&self) -> Option<(Reason, &'static str)> {
+        if self.owner.spec.suspend {
+            return Some((Reason::Suspended, "spec.suspend is true: no replica runs. Set it to false to serve again."));
+        }
+        (self.wanted() == 0)
+            .then_some((Reason::ScaledToZero, "spec.replicas is 0: no replica runs. Raise it to serve again."))
+    }
+}
+
+/// Every condition, in the order of [`ConditionType::KNOWN`].
+pub fn conditions(subject: &Subject<'_>) -> Vec<Verdict> {
+    let mut verdicts =
+        vec![accepted(subject), placed(subject), weights_ready(subject), available(subject), progressing(subject)];
+    let ready = ready(subject, &verdicts);
+    verdicts.extend(reconciling_or_stalled(&ready, &verdicts));
+    verdicts.push(ready);
+    verdicts
+}
+
+fn accepted(subject: &Subject<'_>) -> Verdict {
+    match &subject.refusal {
+        Some((IsAccepted, refusal)) => refusal.clone().about(IsAccepted),
+        _ => Verdict::yes(IsAccepted, Reason::Valid, "The spec is understood."),
+    }
+}
+
+fn placed(subject: &Subject<'_>) -> Verdict {
+    if let Some((reason, message)) = subject.idle() {
+        return Verdict::no(Placed, reason, message);
+    }
+    match (&subject.refusal, subject.placement) {
+        (Some((Placed, refusal)), _) => refusal.clone().about(Placed),
+        (_, Some(placement)) => crowded(subject, placement).unwrap_or_else(|| fits(placement)),
+        _ => Verdict::unknown(Placed, Reason::Refused, "Not looked for: the spec is refused."),
+    }
+}
+
+fn fits(placement: &Placement) -> Verdict {
+    Verdict::yes(Placed, Reason::Fits, format!("{}.", each_replica(placement)))
+}
+
+fn each_replica(placement: &Placement) -> String {
+    match placement.accelerator {
+        Some(entry) => format!("Each replica gets {} × {}", placement.per_replica, entry.product),
+        None => "Each replica runs on processors".to_owned(),
+    }
+}
+
+fn crowded(subject: &Subject<'_>, placement: &Placement) -> Option<Verdict> {
+    let stuck =
+        subject.pods().filter_map(|pod| pod.unschedulable.as_deref()).find(|m| !m.contains("persistentvolumeclaim"));
+    let (what, resource) = (placement.product(), placement.accelerator.map(|a| a.resource.as_str()));
+    let short_of_accelerators = placement.places < i64::from(subject.wanted())
+        || stuck.zip(resource).is_some_and(|(message, resource)| message.contains(resource));
+    if short_of_accelerators {
+        return Some(Verdict::no(
+            Placed,
+            Reason::InsufficientAccelerators,
+            format!(
+                "Not every replica gets its {} × {what}: all of them are taken on the nodes that spec.placement allows. \
+                 Lower spec.replicas, suspend or delete another deployment, or add a node.",
+                placement.per_replica
+            ),
+        ));
+    }
+    stuck.map(|message| {
+        Verdict::no(
+            Placed,
+            Reason::InsufficientResources,
+            format!(
+                "The scheduler finds no node: {message} Lower spec.resources, loosen spec.placement, or free a node."
+            ),
+        )
+    })
+}
+
+fn weights_ready(subject: &Subject<'_>) -> Verdict {
+    let Some(source) = subject.owner.spec.model.source.as_ref() else {
+        return Verdict::yes(WeightsReady, Reason::NoneNeeded, "The engine needs no weights from a source.");
+    };
+    match source {
+        ModelSource { persistent_volume_claim: Some(claim), .. } => {
+            claim_ready(subject.observed.claim, &claim.claim_name)
+        }
+        ModelSource { image, .. } => {
+            let reference = image.as_ref().map_or("", |i| i.reference.as_str());
+            image_ready(subject, reference)
+        }
+    }
+}
+
+fn claim_ready(claim: Option<Claim>, name: &str) -> Verdict {
+    match claim {
+        Some(Claim::Bound) => {
+            Verdict::yes(WeightsReady, Reason::ClaimBound, format!("PersistentVolumeClaim {name:?} is bound."))
+        }
+        Some(Claim::Pending { until_first_pod: true }) => Verdict::unknown(
+            WeightsReady,
+            Reason::ClaimPending,
+            format!("PersistentVolumeClaim {name:?} gets its volume when the first replica is put on a node."),
+        ),
+        Some(Claim::Pending { until_first_pod: false }) => Verdict::no(
+            WeightsReady,
+            Reason::ClaimPending,
+            format!(
+                "PersistentVolumeClaim {name:?} is not bound to a volume. See `kubectl describe pvc {name}` for what it \
+                 waits for."
+            ),
+        ),
+        Some(Claim::Lost) => Verdict::no(
+            WeightsReady,
+            Reason::ClaimLost,
+            format!("The volume of PersistentVolumeClaim {name:?} is gone. Restore it, or name another claim."),
+        ),
+        None => Verdict::no(
+            WeightsReady,
+            Reason::ClaimMissing,
+            format!(
+                "PersistentVolumeClaim {name:?} does not exist in this namespace. Create it with the weights, or correct \
+                 spec.model.source.persistentVolumeClaim.claimName."
+            ),
+        ),
+    }
+}
+
+fn image_ready(subject: &Subject<'_>, reference: &str) -> Verdict {
+    let trouble = subject.pods().find_map(|pod| match &pod.trouble {
+        Some(Trouble::Image(message)) if message.contains(reference) => Some(message),
+        _ => None,
+    });
+    match trouble {
+        Some(message) => Verdict::no(
+            WeightsReady,
+            Reason::ImageUnavailable,
+            format!("The image with the weights cannot be pulled: {message} Correct spec.model.source.image."),
+        ),
+        None => Verdict::yes(
+            WeightsReady,
+            Reason::ImageNamed,
+            format!("Nodes mount the image {reference} when a replica starts."),
+        ),
+    }
+}
+
+fn available(subject: &Subject<'_>) -> Verdict {
+    if subject.serving() > 0 {
+        let url = endpoint(subject.owner);
+        return Verdict::yes(Available, Reason::CanaryAnswered, format!("{url} answers with tokens."));
+    }
+    if let Some((reason, message)) = subject.idle() {
+        return Verdict::no(Available, reason, message);
+    }
+    let (reason, message) = trouble(subject).unwrap_or_else(|| starting(subject));
+    Verdict::no(Available, reason, message)
+}
+
+fn starting(subject: &Subject<'_>) -> (Reason, String) {
+    if subject.existing() == 0 && subject.refusal.is_some() {
+        return (Reason::Refused, "No replica runs, because the spec cannot be served as it is.".to_owned());
+    }
+    (Reason::Starting, "No replica has answered yet: images are pulled, weights are loaded.".to_owned())
+}
+
+/// The first thing that keeps replicas from serving, the most definite first.
+fn trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
+    let troubles = || subject.pods().filter_map(|pod| pod.trouble.as_ref().map(|trouble| (pod, trouble)));
+    let crash = troubles().find_map(|(pod, trouble)| match trouble {
+        Trouble::Crashing { exit_code, restarts, message } if *restarts >= CRASHES => {
+            Some((Reason::EngineCrashing, crashing(subject, pod, *exit_code, message)))
+        }
+        _ => None,
+    });
+    let image = || {
+        troubles().find_map(|(_, trouble)| match trouble {
+            Trouble::Image(message) => {
+                Some((Reason::ImageUnavailable, format!("An image cannot be pulled: {message}")))
+            }
+            Trouble::Configuration(message) => {
+                Some((Reason::PodRefused, format!("The engine's container cannot be made: {message}")))
+            }
+            Trouble::Crashing { .. } => None,
+        })
+    };
+    crash.or_else(image).or_else(|| refused_pods(subject)).or_else(|| failed_canary(subject))
+}
+
+fn crashing(subject: &Subject<'_>, pod: &Pod, exit_code: i32, message: &str) -> String {
+    let namespace = subject.owner.metadata.namespace.as_deref().unwrap_or_default();
+    let words = if message.is_empty() { String::new() } else { format!(" Its last words: {message:?}.") };
+    format!(
+        "The engine ends soon after its start, with exit code {exit_code}.{words} See `kubectl logs -n {namespace} {} \
+         --previous`; then correct spec.engine or the weights.",
+        pod.name
+    )
+}
+
+/// The Deployment controller's own words when Pods cannot even be made.
+fn refused_pods(subject: &Subject<'_>) -> Option<(Reason, String)> {
+    let status = subject.observed.workload.as_ref()?.status.as_ref()?;
+    let failure = status.conditions.as_ref()?.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
+    let message = failure.message.clone().unwrap_or_default();
+    Some((Reason::PodRefused, format!("Pods of the deployment are refused: {message}.")))
+}
+
+fn failed_canary(subject: &Subject<'_>) -> Option<(Reason, String)> {
+    subject.pods().filter(|pod| pod.ready).find_map(|pod| match &pod.canary {
+        Some(Canary::Failed(message)) => Some((
+            Reason::CanaryFailed,
+            format!("The engine runs, but does not serve as it should: {message}. See `kubectl logs {}`.", pod.name),
+        )),
+        _ => None,
+    })
+}
+
+fn progressing(subject: &Subject<'_>) -> Verdict {
+    if let Some((condition, refusal)) = &subject.refusal {
+        let word = if *condition == IsAccepted { "refused" } else { "not placed" };
+        return Verdict::no(
+            Progressing,
+            Reason::Refused,
+            format!("The spec is {word} ({}); what ran before stays.", refusal.reason),
+        );
+    }
+    if subject.is_rolled_out() {
+        return Verdict::yes(Progressing, Reason::Complete, "Every replica runs the current spec.");
+    }
+    match trouble(subject).filter(|(reason, _)| *reason != Reason::CanaryFailed) {
+        Some((reason, message)) => Verdict::no(Progressing, reason, message),
+        None => Verdict::yes(Progressing, Reason::RollingOut, "Replicas of the current spec are being brought up."),
+    }
+}
+
+fn ready(subject: &Subject<'_>, others: &[Verdict]) -> Verdict {
+    if let Some((reason, message)) = subject.idle() {
+        return Verdict::no(Ready, reason, message);
+    }
+    let wanted = usize::try_from(subject.wanted()).unwrap_or(0);
+    let (refused, serving) = (subject.refusal.is_some(), subject.current_and_serving());
+    if !refused && serving >= wanted && subject.is_rolled_out() {
+        return Verdict::yes(Ready, Reason::AllReplicasAnswer, "Every replica answers the operator's canary.");
+    }
+    let worst = (others.iter())
+        .filter(|v| v.holds == Some(false) && matches!(v.condition, IsAccepted | Placed | WeightsReady))
+        .chain(others.iter().filter(|v| v.holds == Some(false) && v.condition == Progressing))
+        .chain(others.iter().filter(|v| v.holds == Some(false) && v.condition == Available))
+        .next();
+    match worst {
+        Some(verdict) => Verdict::no(Ready, verdict.reason, verdict.message.clone()),
+        None if subject.is_rolled_out() => Verdict::no(
+            Ready,
+            Reason::SomeReplicasAnswer,
+            "Not every replica answers the operator's canary; the others serve meanwhile.",
+        ),
+        None => Verdict::no(Ready, Reason::RollingOut, "Replicas of the current spec are being brought up."),
+    }
+}
+
+/// kstatus: `Reconciling` while something still happens by itself, `Stalled` when somebody must act.
+fn reconciling_or_stalled(ready: &Verdict, others: &[Verdict]) -> Option<Verdict> {
+    const HOPELESS: [Reason; 4] =
+        [Reason::DoesNotFit, Reason::NoMatchingNode, Reason::UnsupportedEngine, Reason::EngineCrashing];
+    if ready.holds == Some(true) || matches!(ready.reason, Reason::Suspended | Reason::ScaledToZero) {
+        return None;
+    }
+    let refused = others.iter().any(|v| v.condition == IsAccepted && v.holds == Some(false));
+    let condition = if refused || HOPELESS.contains(&ready.reason) { Stalled } else { Reconciling };
+    Some(Verdict::yes(condition, ready.reason, ready.message.clone()))
+}

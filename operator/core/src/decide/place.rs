@@ -1,0 +1,273 @@
+//! On which accelerator does a replica run, and how many does it take?
+//!
+//! 1. Candidates: what the spec welcomes, in its order; or else every product that a node shows, least memory first.
+//! 2. A candidate must *fit* (`fit`), and some node that labels and taints admit must be able to carry a whole replica.
+//! 3. Taken is the first candidate on which every replica that still needs a place finds one free; or else the first that
+//!    could carry them once something else gives way.
+//! 4. A choice stays as long as a Pod of it sits on a node: replicas of one revision never mix accelerators.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deepseek_crds::condition::Reason;
+use deepseek_crds::unit::Bytes;
+use k8s_openapi::api::core::v1::Toleration;
+
+use crate::catalogue::{AcceleratorEntry, Catalogue};
+use crate::decide::accept::{Accepted, Welcome};
+use crate::decide::fit::{Device, Fit, TooSmall, fit, fit_host, smallest};
+use crate::observed::{Node, Observed};
+use crate::verdict::Refusal;
+
+/// Most accelerators of one replica on one node; the largest machines have 16.
+const MOST_PER_NODE: u32 = 16;
+
+/// Where and how a replica runs. Built only here, from a fit and from nodes that exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// The accelerator; `None` for plain processors.
+    pub accelerator: Option<&'static AcceleratorEntry>,
+    /// Accelerators of one replica.
+    pub per_replica: u32,
+    /// Longest conversation, in tokens.
+    pub context_length: u32,
+    /// Conversations at once.
+    pub sequences: u32,
+    /// Memory of the host that a replica reserves when the spec does not say, in bytes.
+    pub host_memory: u64,
+    /// The arithmetic, in words.
+    pub explanation: String,
+    /// Replicas that hold their accelerators or could get them now.
+    pub places: i64,
+    /// Nodes that could carry a replica if nothing else ran there.
+    pub nodes: BTreeSet<String>,
+}
+
+impl Placement {
+    /// Catalogue name of the accelerator, or `cpu`.
+    pub fn product(&self) -> &str {
+        self.accelerator.map_or("cpu", |a| a.product.as_str())
+    }
+}
+
+/// The choice that the running revision was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Catalogue name of the accelerator, or `cpu`.
+    pub product: String,
+    /// Accelerators of one replica.
+    pub per_replica: u32,
+}
+
+/// Finds a place, or says what is missing and what would fit.
+///
+/// # Errors
+/// A [`Refusal`] for the condition `Placed`.
+pub fn place(accepted: &Accepted<'_>, observed: &Observed, kept: Option<&Choice>) -> Result<Placement, Refusal> {
+    let world = World::new(accepted, observed);
+    match &accepted.welcome {
+        Welcome::Processors => world.on_processors(),
+        Welcome::AnyOf(choices) => {
+            let wanted = choices.iter().map(|(entry, choice)| (*entry, choice.count.map(i32::unsigned_abs))).collect();
+            world.on_accelerators(wanted, kept)
+        }
+        Welcome::Whatever => world.on_accelerators(world.products_in_cluster(), kept),
+    }
+}
+
+struct World<'a> {
+    accepted: &'a Accepted<'a>,
+    observed: &'a Observed,
+    settled: i64,
+}
+
+impl<'a> World<'a> {
+    fn new(accepted: &'a Accepted<'a>, observed: &'a Observed) -> Self {
+        let settled = observed.pods.iter().filter(|pod| pod.node.is_some() && !pod.terminating).count();
+        Self { accepted, observed, settled: i64::try_from(settled).unwrap_or(i64::MAX) }
+    }
+
+    fn on_processors(&self) -> Result<Placement, Refusal> {
+        let nodes = self.admitting(&self.accepted.placement.tolerations, |_| true);
+        if nodes.is_empty() {
+            return Err(Refusal::new(
+                Reason::NoMatchingNode,
+                format!(
+                    "None of the {} nodes is ready and has the labels and taints that spec.placement allows. Loosen \
+                     spec.placement, or add such a node.",
+                    self.observed.nodes.len()
+                ),
+            ));
+        }
+        let host = fit_host(&self.accepted.facts, &self.accepted.wish);
+        // a simulator loads nothing
+        let memory = if self.accepted.source.is_some() { host.memory.0 } else { staging_memory(0) };
+        Ok(Placement {
+            accelerator: None,
+            per_replica: 0,
+            context_length: host.context_length,
+            sequences: host.sequences,
+            host_memory: memory,
+            explanation: format!(
+                "weights, runtime and a cache for {} conversations of {} tokens take {} of the host's memory",
+                host.sequences,
+                host.context_length,
+                Bytes(memory)
+            ),
+            places: i64::from(self.accepted.replicas),
+            nodes: nodes.iter().map(|n| n.name.clone()).collect(),
+        })
+    }
+
+    fn on_accelerators(
+        &self,
+        wanted: Vec<(&'static AcceleratorEntry, Option<u32>)>,
+        kept: Option<&Choice>,
+    ) -> Result<Placement, Refusal> {
+        let mut misses = Vec::new();
+        let mut candidates = Vec::new();
+        for (entry, count) in wanted {
+            match self.candidate(entry, count) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(miss) => misses.push(miss),
+            }
+        }
+        let is_kept = |p: &Placement| {
+            self.settled > 0 && kept.is_some_and(|k| k.product == p.product() && k.per_replica == p.per_replica)
+        };
+        let enough = |p: &Placement| p.places >= i64::from(self.accepted.replicas);
+        let at = (candidates.iter().position(is_kept))
+            .or_else(|| candidates.iter().position(enough))
+            .or_else(|| (!candidates.is_empty()).then_some(0));
+        at.map(|at| candidates.swap_remove(at)).ok_or_else(|| self.nothing_fits(&misses))
+    }
+
+    fn candidate(&self, entry: &'static AcceleratorEntry, count: Option<u32>) -> Result<Placement, Miss> {
+        let device = Device { memory: entry.memory };
+        let Accepted { facts, wish, .. } = self.accepted;
+        let fitted = match count {
+            Some(count) => fit(facts, wish, &device, count),
+            None => smallest(facts, wish, &device, MOST_PER_NODE),
+        }
+        .map_err(|small| Miss::Memory(entry, small))?;
+        let per_replica = i64::from(fitted.count());
+        let tolerations = self.tolerations(entry);
+        let nodes = self.admitting(&tolerations, |node| {
+            Catalogue::builtin().accelerator_of(&node.labels) == Some(entry)
+                && node.capacity(&entry.resource) >= per_replica
+        });
+        if nodes.is_empty() {
+            return Err(Miss::Nodes(entry, fitted.count()));
+        }
+        let free: i64 = nodes.iter().map(|node| node.free(&entry.resource) / per_replica).sum();
+        Ok(self.placement(entry, &fitted, free, &nodes))
+    }
+
+    fn placement(&self, entry: &'static AcceleratorEntry, fitted: &Fit, free: i64, nodes: &[&Node]) -> Placement {
+        Placement {
+            accelerator: Some(entry),
+            per_replica: fitted.count(),
+            context_length: fitted.context_length(),
+            sequences: fitted.sequences(),
+            host_memory: staging_memory(self.accepted.facts.weights.0),
+            explanation: fitted.explanation(),
+            places: self.settled + free,
+            nodes: nodes.iter().map(|n| n.name.clone()).collect(),
+        }
+    }
+
+    fn admitting(&self, tolerations: &[Toleration], has_room: impl Fn(&Node) -> bool) -> Vec<&'a Node> {
+        let selector = &self.accepted.placement.node_selector;
+        self.observed.nodes.iter().filter(|node| node.admits(selector, tolerations) && has_room(node)).collect()
+    }
+
+    fn tolerations(&self, entry: &AcceleratorEntry) -> Vec<Toleration> {
+        tolerations(&self.accepted.placement.tolerations, Some(entry))
+    }
+
+    fn products_in_cluster(&self) -> Vec<(&'static AcceleratorEntry, Option<u32>)> {
+        let shown = self.observed.nodes.iter().filter_map(|node| Catalogue::builtin().accelerator_of(&node.labels));
+        let by_memory: BTreeMap<_, _> = shown.map(|entry| ((entry.memory, entry.product.as_str()), entry)).collect();
+        by_memory.into_values().map(|entry| (entry, None)).collect()
+    }
+
+    fn nothing_fits(&self, misses: &[Miss]) -> Refusal {
+        let fits: Vec<_> = self.what_would_fit().into_iter().map(|(n, product)| format!("{n} × {product}")).collect();
+        let fits = if fits.is_empty() { String::new() } else { format!(" Fits: {}.", fits.join(", ")) };
+        let name = format!("{} {}", self.accepted.facts.name, self.accepted.facts.precision);
+        if misses.is_empty() {
+            return Refusal::new(
+                Reason::NoMatchingNode,
+                format!(
+                    "No ready node shows an accelerator that the catalogue knows.{fits} Check the labels that the device \
+                     plug-in's feature discovery sets, or set spec.accelerator.cpu to run {name} on processors."
+                ),
+            );
+        }
+        let all_too_small = misses.iter().all(|miss| matches!(miss, Miss::Memory(..)));
+        let reason = if all_too_small { Reason::DoesNotFit } else { Reason::NoMatchingNode };
+        let told: Vec<_> = misses.iter().map(|miss| self.tell(miss)).collect();
+        Refusal::new(reason, format!("{name}: {}.{fits} Change spec.accelerator, or add such a node.", told.join("; ")))
+    }
+
+    fn tell(&self, miss: &Miss) -> String {
+        match miss {
+            Miss::Memory(entry, small) => format!("{}: {small}", entry.product),
+            Miss::Nodes(entry, count) => {
+                let shown: Vec<&Node> = (self.observed.nodes.iter())
+                    .filter(|node| Catalogue::builtin().accelerator_of(&node.labels) == Some(*entry))
+                    .collect();
+                let most = shown.iter().map(|node| node.capacity(&entry.resource)).max().unwrap_or(0);
+                match shown.len() {
+                    0 => format!("a replica needs {count} × {}, and no node shows one", entry.product),
+                    _ if most < i64::from(*count) => {
+                        format!(
+                            "a replica needs {count} × {} on one node, and the largest node has {most}",
+                            entry.product
+                        )
+                    }
+                    n => format!(
+                        "{n} nodes have {}, but none of those that are ready is allowed by spec.placement",
+                        entry.product
+                    ),
+                }
+            }
+        }
+    }
+
+    /// What would carry a replica, whether or not the cluster has it; one size of each product, the smallest machines first.
+    fn what_would_fit(&self) -> Vec<(u32, &'static str)> {
+        let Accepted { facts, wish, .. } = self.accepted;
+        let mut sizes: Vec<_> = (Catalogue::builtin().accelerators().iter())
+            .filter_map(|entry| {
+                let fitted = smallest(facts, wish, &Device { memory: entry.memory }, MOST_PER_NODE).ok()?;
+                Some((u128::from(entry.memory.0) * u128::from(fitted.count()), fitted.count(), entry.product.as_str()))
+            })
+            .collect();
+        sizes.sort_unstable();
+        sizes.into_iter().take(4).map(|(_, count, product)| (count, product)).collect()
+    }
+}
+
+enum Miss {
+    Memory(&'static AcceleratorEntry, TooSmall),
+    Nodes(&'static AcceleratorEntry, u32),
+}
+
+/// The spec's tolerations, and that of the taint which keeps other Pods off accelerator nodes: by convention it is named
+/// after the resource.
+pub fn tolerations(asked: &[Toleration], accelerator: Option<&AcceleratorEntry>) -> Vec<Toleration> {
+    let own = accelerator.map(|entry| Toleration {
+        key: Some(entry.resource.clone()),
+        operator: Some("Exists".into()),
+        ..Toleration::default()
+    });
+    asked.iter().cloned().chain(own).collect()
+}
+
+/// Memory of the host that loading takes when the weights end up on accelerators: the process, and staging buffers of at
+/// most 2 GiB. Pages of a mapped file are the kernel's to give back and are not counted.
+fn staging_memory(weights: u64) -> u64 {
+    const PROCESS: u64 = 512 << 20;
+    const BUFFERS: u64 = 2 << 30;
+    PROCESS + weights.min(BUFFERS)
+}

@@ -1,0 +1,281 @@
+//! From what is wanted and what was seen to what should be: the table of contents of all decisions.
+//!
+//! [`plan`] is total: a spec that cannot be served is a verdict, never an error, and what was accepted last stays.
+
+use deepseek_crds::DeepSeekDeployment;
+use deepseek_crds::condition::{ConditionType, Reason};
+use deepseek_crds::v1alpha1::{EndpointStatus, ModelStatus, PlacementStatus};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use serde_json::Value;
+
+use crate::decide::accept::{Accepted, accept};
+use crate::decide::conditions::{Subject, conditions};
+use crate::decide::place::{Choice, Placement, place};
+use crate::decide::rollout::{Rollout, Running, rollout};
+use crate::observed::Observed;
+use crate::render::deployment::{Template, deployment, template};
+use crate::render::disruption_budget::disruption_budget;
+use crate::render::service::{endpoint, service};
+use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL, engine_selector_text};
+use crate::verdict::{Refusal, Verdict};
+
+/// Everything that was decided about one deployment.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Every object that should exist, in the order in which they are applied; `None` leaves everything as it is.
+    pub resources: Option<Resources<Planned>>,
+    /// Every condition that should stand in the status.
+    pub verdicts: Vec<Verdict>,
+    /// What else the status should say.
+    pub facts: Facts,
+}
+
+/// What the status says beside its conditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Replicas that exist.
+    pub replicas: i32,
+    /// Replicas that answered the canary.
+    pub ready_replicas: i32,
+    /// The same of those wanted, for people.
+    pub ready: String,
+    /// Selector of the engine's Pods.
+    pub selector: String,
+    /// Where clients send requests.
+    pub endpoint: Option<EndpointStatus>,
+    /// The model with its defaults; `None` keeps what the status says.
+    pub model: Option<ModelStatus>,
+    /// The placement; `None` keeps what the status says.
+    pub placement: Option<PlacementStatus>,
+}
+
+/// The objects of one deployment. The state says what has happened to them.
+#[derive(Clone, Debug)]
+pub struct Resources<State> {
+    /// The objects, in order.
+    pub children: Vec<Child>,
+    state: State,
+}
+
+/// They should exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned(());
+
+/// Each was sent to the API server, with this outcome.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    outcomes: Vec<Outcome>,
+}
+
+/// What became of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was as planned already.
+    Unchanged,
+    /// It was written.
+    Written,
+    /// Another object has the name.
+    NameTaken,
+    /// The API server refused it, or could not be reached.
+    Failed {
+        /// What the API server said.
+        message: String,
+        /// Whether trying again may help without anybody's doing.
+        transient: bool,
+    },
+}
+
+impl Resources<Planned> {
+    fn new(children: Vec<Child>) -> Self {
+        Self { children, state: Planned(()) }
+    }
+
+    /// Records what became of each object, in the same order.
+    pub fn applied(self, outcomes: Vec<Outcome>) -> Resources<Applied> {
+        Resources { children: self.children, state: Applied { outcomes } }
+    }
+}
+
+impl Resources<Applied> {
+    /// Each object with its outcome.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&Child, &Outcome)> {
+        self.children.iter().zip(&self.state.outcomes)
+    }
+}
+
+/// One Kubernetes object as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its kind.
+    pub kind: ChildKind,
+    /// Its name; its namespace is the deployment's.
+    pub name: String,
+    /// All fields that are ours, as JSON.
+    pub body: Value,
+}
+
+/// Kinds of objects that a deployment may have, in the order in which they are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChildKind {
+    /// `v1` Service.
+    Service,
+    /// `policy/v1` PodDisruptionBudget.
+    PodDisruptionBudget,
+    /// `apps/v1` Deployment.
+    Deployment,
+}
+
+impl ChildKind {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Service, Self::PodDisruptionBudget, Self::Deployment];
+}
+
+/// Decides everything about one deployment.
+pub fn plan(owner: &DeepSeekDeployment, observed: &Observed) -> Plan {
+    match accept(&owner.spec) {
+        Err(refusal) => Plan::refused(owner, observed, refusal),
+        Ok(accepted) => match find_place(&accepted, observed) {
+            Err(refusal) => Plan::unplaced(owner, observed, &accepted, refusal),
+            Ok((placement, image)) => Plan::placed(owner, observed, &accepted, &placement, image),
+        },
+    }
+}
+
+fn find_place(accepted: &Accepted<'_>, observed: &Observed) -> Result<(Placement, String), Refusal> {
+    let placement = place(accepted, observed, observed.workload.as_deref().and_then(kept_choice).as_ref())?;
+    let image = image(accepted, observed, &placement)?;
+    Ok((placement, image))
+}
+
+/// The spec's image, or the administrator's for the engine, or the catalogue's for engine and vendor.
+fn image(accepted: &Accepted<'_>, observed: &Observed, placement: &Placement) -> Result<String, Refusal> {
+    let engine = accepted.engine;
+    let vendor = placement.accelerator.map(|a| a.vendor);
+    (accepted.image)
+        .or_else(|| observed.settings.engine_images.get(engine.engine.as_str()).map(String::as_str))
+        .or_else(|| engine.image(vendor))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            Refusal::new(
+                Reason::UnsupportedEngine,
+                format!(
+                    "the catalogue has no image of {} for {}; name one under spec.engine.image.",
+                    engine.engine,
+                    placement.product()
+                ),
+            )
+        })
+}
+
+impl Plan {
+    fn refused(owner: &DeepSeekDeployment, observed: &Observed, refusal: Refusal) -> Self {
+        let subject = Subject { refusal: Some((ConditionType::Accepted, refusal)), ..Subject::of(owner, observed) };
+        Self { resources: None, verdicts: conditions(&subject), facts: Facts::new(owner, &subject, None) }
+    }
+
+    fn unplaced(owner: &DeepSeekDeployment, observed: &Observed, accepted: &Accepted<'_>, refusal: Refusal) -> Self {
+        let subject = Subject {
+            accepted: Some(accepted),
+            refusal: Some((ConditionType::Placed, refusal)),
+            ..Subject::of(owner, observed)
+        };
+        // who holds nothing needs no place: the Deployment goes, if one is left
+        let resources =
+            (accepted.replicas == 0).then(|| Resources::new(vec![service(owner), disruption_budget(owner)]));
+        Self { resources, verdicts: conditions(&subject), facts: Facts::new(owner, &subject, None) }
+    }
+
+    fn placed(
+        owner: &DeepSeekDeployment,
+        observed: &Observed,
+        accepted: &Accepted<'_>,
+        placement: &Placement,
+        image: String,
+    ) -> Self {
+        let template = template(owner, accepted, placement, image);
+        let revision = template.revision.clone();
+        let workload = workload(owner, observed, accepted, placement, template);
+        let subject = Subject {
+            accepted: Some(accepted),
+            placement: Some(placement),
+            revision: Some(&revision),
+            ..Subject::of(owner, observed)
+        };
+        Self {
+            resources: Some(Resources::new(vec![service(owner), disruption_budget(owner), workload])),
+            verdicts: conditions(&subject),
+            facts: Facts::new(owner, &subject, Some(placement)),
+        }
+    }
+}
+
+fn workload(
+    owner: &DeepSeekDeployment,
+    observed: &Observed,
+    accepted: &Accepted<'_>,
+    placement: &Placement,
+    template: Template,
+) -> Child {
+    let running = observed.workload.as_deref().map(|stored| running(stored, &template.revision));
+    let way = rollout(placement, accepted.replicas, running);
+    deployment(owner, accepted, placement, template, way)
+}
+
+impl Facts {
+    fn new(owner: &DeepSeekDeployment, subject: &Subject<'_>, placement: Option<&Placement>) -> Self {
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let (ready, wanted) = (count(subject.serving()), subject.wanted());
+        Self {
+            replicas: count(subject.existing()),
+            ready_replicas: ready,
+            ready: format!("{ready}/{wanted}"),
+            selector: engine_selector_text(&owner.name_any()),
+            endpoint: placement.map(|_| EndpointStatus { url: endpoint(owner) }),
+            model: subject.accepted.map(model_status),
+            placement: placement.zip(subject.accepted).map(|(p, a)| placement_status(p, a)),
+        }
+    }
+}
+
+fn model_status(accepted: &Accepted<'_>) -> ModelStatus {
+    ModelStatus {
+        name: accepted.facts.name.clone(),
+        precision: Some(accepted.facts.precision.to_string()),
+        weight_bytes: i64::try_from(accepted.facts.weights.0).ok(),
+    }
+}
+
+fn placement_status(placement: &Placement, accepted: &Accepted<'_>) -> PlacementStatus {
+    let small = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    PlacementStatus {
+        accelerator: placement.product().to_owned(),
+        per_replica: small(placement.per_replica),
+        engine: accepted.engine.engine.to_string(),
+        context_length: small(placement.context_length),
+        max_concurrent_sequences: small(placement.sequences),
+        explanation: placement.explanation.clone(),
+    }
+}
+
+/// The choice that the stored Deployment was made with.
+fn kept_choice(stored: &Deployment) -> Option<Choice> {
+    let annotations = stored.metadata.annotations.as_ref()?;
+    Some(Choice {
+        product: annotations.get(ACCELERATOR)?.clone(),
+        per_replica: annotations.get(PER_REPLICA)?.parse().ok()?,
+    })
+}
+
+fn running(stored: &Deployment, revision: &str) -> Running {
+    let spec = stored.spec.as_ref();
+    let labels = spec.and_then(|s| s.template.metadata.as_ref()).and_then(|m| m.labels.as_ref());
+    let surge = (spec.and_then(|s| s.strategy.as_ref()))
+        .and_then(|s| s.rolling_update.as_ref())
+        .and_then(|r| r.max_surge.as_ref());
+    let in_place = matches!(surge, Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(0)));
+    Running {
+        same_revision: labels.and_then(|l| l.get(REVISION_LABEL)).map(String::as_str) == Some(revision),
+        rollout: if in_place { Rollout::InPlace } else { Rollout::Surge },
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line of each engine, and the flags that the operator keeps for itself.
+
+use deepseek_crds::v1alpha1::{EngineType, ModelSource};
+use k8s_openapi::api::core::v1::EnvVar;
+
+use super::PORT;
+use crate::decide::accept::Accepted;
+use crate::decide::place::Placement;
+
+/// Where the weights are mounted in an engine's container.
+pub const MODELS: &str = "/models";
+
+/// A setting that the operator renders, in all its spellings, and what a user does instead of giving it.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnFlag {
+    /// Spellings on the command line.
+    pub flags: &'static [&'static str],
+    /// Environment variable that means the same.
+    pub env: Option<&'static str>,
+    /// What to do instead.
+    pub instead: &'static str,
+}
+
+const fn own(flags: &'static [&'static str], env: Option<&'static str>, instead: &'static str) -> OwnFlag {
+    OwnFlag { flags, env, instead }
+}
+
+const FIXED: &str = "leave it out: the Service and the probes rely on it";
+const NAMES: &str = "set spec.model.servedNames";
+const SOURCE: &str = "set spec.model.source";
+const CONTEXT: &str = "set spec.model.contextLength";
+const SEQUENCES: &str = "set spec.engine.maxConcurrentSequences";
+const ACCELERATOR: &str = "set spec.accelerator";
+
+/// Flags of llama.cpp's server as of release b11382.
+const LLAMA_CPP: &[OwnFlag] = &[
+    own(&["--model", "-m"], Some("LLAMA_ARG_MODEL"), SOURCE),
+    own(&["--alias", "-a"], Some("LLAMA_ARG_ALIAS"), NAMES),
+    own(&["--host"], Some("LLAMA_ARG_HOST"), FIXED),
+    own(&["--port"], Some("LLAMA_ARG_PORT"), FIXED),
+    own(&["--ctx-size", "-c"], Some("LLAMA_ARG_CTX_SIZE"), CONTEXT),
+    own(&["--parallel", "-np"], Some("LLAMA_ARG_N_PARALLEL"), SEQUENCES),
+    own(&["--n-gpu-layers", "--gpu-layers", "-ngl"], Some("LLAMA_ARG_N_GPU_LAYERS"), ACCELERATOR),
+    own(&["--metrics"], Some("LLAMA_ARG_ENDPOINT_METRICS"), FIXED),
+    own(&["--no-webui", "--webui", "--ui", "--no-ui"], Some("LLAMA_ARG_UI"), FIXED),
+];
+
+/// Flags of llm-d-inference-sim v0.10.2.
+const SIMULATOR: &[OwnFlag] = &[
+    own(&["--model"], None, NAMES),
+    own(&["--served-model-name"], None, NAMES),
+    own(&["--port"], None, FIXED),
+    own(&["--max-model-len"], None, CONTEXT),
+    own(&["--max-num-seqs"], None, SEQUENCES),
+];
+
+/// Variables that tell a custom engine what it needs to know.
+const CUSTOM: &[OwnFlag] = &[
+    own(&[], Some("PORT"), FIXED),
+    own(&[], Some("MODEL_PATH"), SOURCE),
+    own(&[], Some("SERVED_MODEL_NAMES"), NAMES),
+    own(&[], Some("CONTEXT_LENGTH"), CONTEXT),
+    own(&[], Some("MAX_CONCURRENT_SEQUENCES"), SEQUENCES),
+];
+
+/// Settings that the operator renders for an engine, and that `spec.engine` therefore may not contain.
+pub fn own_flags(engine: &EngineType) -> &'static [OwnFlag] {
+    match engine {
+        EngineType::LlamaCpp => LLAMA_CPP,
+        EngineType::Simulator => SIMULATOR,
+        EngineType::Custom | EngineType::Other(_) => CUSTOM,
+    }
+}
+
+/// Arguments of the engine: ours, then the user's.
+pub fn args(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
+    let ours = match accepted.engine.engine {
+        EngineType::LlamaCpp => llama_cpp(accepted, placement),
+        EngineType::Simulator => simulator(accepted, placement),
+        EngineType::Custom | EngineType::Other(_) => Vec::new(),
+    };
+    ours.into_iter().chain(accepted.args.iter().cloned()).collect()
+}
+
+/// `--ctx-size` is shared out evenly among the `--parallel` slots, so it is the context times the slots.
+fn llama_cpp(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
+    let context = u64::from(placement.context_length) * u64::from(placement.sequences);
+    let mut args = vec![
+        "--model".into(),
+        model_path(accepted.source),
+        "--alias".into(),
+        accepted.served_names.join(","),
+        "--host".into(),
+        "0.0.0.0".into(),
+        "--port".into(),
+        PORT.to_string(),
+        "--ctx-size".into(),
+        context.to_string(),
+        "--parallel".into(),
+        placement.sequences.to_string(),
+        "--metrics".into(),
+        "--no-webui".into(),
+    ];
+    if placement.accelerator.is_some() {
+        args.extend(["--n-gpu-layers".into(), "all".into()]);
+    }
+    args
+}
+
+fn simulator(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
+    let mut args = vec![
+        "--model".into(),
+        accepted.facts.name.clone(),
+        "--port".into(),
+        PORT.to_string(),
+        "--max-model-len".into(),
+        placement.context_length.to_string(),
+        "--max-num-seqs".into(),
+        placement.sequences.to_string(),
+        "--served-model-name".into(),
+    ];
+    args.extend(accepted.served_names.iter().cloned());
+    // the flag above takes every word up to the next flag; this one also keeps the simulator from fetching a tokenizer
+    args.push("--force-dummy-tokenizer".into());
+    args
+}
+
+/// Environment of the engine: what a custom one is told, then the user's.
+pub fn env(accepted: &Accepted<'_>, placement: &Placement) -> Vec<EnvVar> {
+    let ours = match accepted.engine.engine {
+        EngineType::Custom => vec![
+            ("PORT", PORT.to_string()),
+            ("MODEL_PATH", model_path(accepted.source)),
+            ("SERVED_MODEL_NAMES", accepted.served_names.join(",")),
+            ("CONTEXT_LENGTH", placement.context_length.to_string()),
+            ("MAX_CONCURRENT_SEQUENCES", placement.sequences.to_string()),
+        ],
+        _ => Vec::new(),
+    };
+    let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let theirs = accepted.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
+    ours.chain(theirs).map(|(name, value)| EnvVar { name, value: Some(value), value_from: None }).collect()
+}
+
+fn model_path(source: Option<&ModelSource>) -> String {
+    let path = source.and_then(|source| match source {
+        ModelSource { persistent_volume_claim: Some(claim), .. } => claim.path.as_deref(),
+        ModelSource { image: Some(image), .. } => image.path.as_deref(),
+        ModelSource { .. } => None,
+    });
+    path.map_or_else(|| MODELS.to_owned(), |path| format!("{MODELS}/{path}"))
+}

@@ -1,0 +1,104 @@
+//! From a plan to Kubernetes objects, one file per kind; here is what they have in common.
+
+pub mod deployment;
+pub mod disruption_budget;
+pub mod engine;
+pub mod probes;
+pub mod service;
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+
+use deepseek_crds::DeepSeekDeployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use kube::ResourceExt;
+use kube::core::Resource;
+use serde_json::Value;
+
+use crate::plan::{Child, ChildKind};
+
+/// Port of every engine, every Service and, later, every gateway.
+pub const PORT: i32 = 8000;
+/// Label on every child: the deployment it belongs to.
+pub const DEPLOYMENT_LABEL: &str = "deepseek-operator.io/deployment";
+/// Label on every engine Pod: the revision of the plan it was made from.
+pub const REVISION_LABEL: &str = "deepseek-operator.io/revision";
+/// Annotation on every child: hash of what was applied, so that a field that is no longer planned is noticed.
+pub const PLAN_HASH: &str = "deepseek-operator.io/plan-hash";
+/// Annotation on every engine Pod: the names that its canary must find, separated by commas.
+pub const SERVED_NAMES: &str = "deepseek-operator.io/served-names";
+/// Annotation on the engine's Deployment: the accelerator that its revision was placed on.
+pub const ACCELERATOR: &str = "deepseek-operator.io/accelerator";
+/// Annotation on the engine's Deployment: accelerators of one replica.
+pub const PER_REPLICA: &str = "deepseek-operator.io/accelerators-per-replica";
+
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of `app.kubernetes.io/managed-by` on every child.
+pub const MANAGER: &str = "deepseek-operator";
+
+/// Selects the children of every deployment.
+pub fn managed_selector() -> String {
+    format!("{MANAGED_BY}={MANAGER},{DEPLOYMENT_LABEL}")
+}
+
+/// Labels that select the engine's Pods of one deployment. They never change: a Deployment's selector cannot.
+pub fn engine_selector(name: &str) -> BTreeMap<String, String> {
+    [(DEPLOYMENT_LABEL, name), ("app.kubernetes.io/component", "engine")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// The same as the API writes it in `status.selector`.
+pub fn engine_selector_text(name: &str) -> String {
+    engine_selector(name).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+fn label_selector(name: &str) -> LabelSelector {
+    LabelSelector { match_labels: Some(engine_selector(name)), ..LabelSelector::default() }
+}
+
+fn labels(name: &str) -> BTreeMap<String, String> {
+    let standard =
+        [("app.kubernetes.io/name", "deepseek"), ("app.kubernetes.io/instance", name), (MANAGED_BY, MANAGER)];
+    standard.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(engine_selector(name)).collect()
+}
+
+/// Metadata of a child: the standard labels, and the deployment as its controller, so that it goes when that goes.
+fn metadata(owner: &DeepSeekDeployment, annotations: BTreeMap<String, String>) -> ObjectMeta {
+    let name = owner.name_any();
+    ObjectMeta {
+        labels: Some(labels(&name)),
+        annotations: Some(annotations),
+        name: Some(name),
+        namespace: owner.namespace(),
+        owner_references: Some(vec![controller_reference(owner)]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn controller_reference(owner: &DeepSeekDeployment) -> OwnerReference {
+    OwnerReference {
+        api_version: DeepSeekDeployment::api_version(&()).into_owned(),
+        kind: DeepSeekDeployment::kind(&()).into_owned(),
+        name: owner.name_any(),
+        uid: owner.uid().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// A child as it is applied: its JSON, with the hash of itself.
+fn child(kind: ChildKind, name: String, object: &impl serde::Serialize) -> Child {
+    // plain data with string keys always becomes JSON
+    let mut body = serde_json::to_value(object).unwrap_or_default();
+    let hash = fingerprint(&body);
+    body["metadata"]["annotations"][PLAN_HASH] = Value::String(hash);
+    Child { kind, name, body }
+}
+
+/// A short, stable fingerprint of a JSON value (64-bit FNV-1a over its canonical text: keys are sorted).
+pub fn fingerprint(value: &Value) -> String {
+    let mut hasher = fnv::FnvHasher::default();
+    hasher.write(value.to_string().as_bytes());
+    format!("{:016x}", hasher.finish())
+}
