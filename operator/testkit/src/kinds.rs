@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 /// One kind of object, as discovery shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of discovery, each independent of the others")]
 pub struct Kind {
     /// API group; empty for the core group.
     pub group: String,

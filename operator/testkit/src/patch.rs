@@ -25,7 +25,7 @@ pub(crate) fn merged(target: &Value, patch: &Value) -> Value {
 /// 422 when a test fails or a path does not exist, as the real server says.
 pub(crate) fn operated(target: &Value, operations: &Value) -> Answer<Value> {
     let operations = operations.as_array().ok_or_else(|| refusal(400, "a JSON patch is a list"))?;
-    operations.iter().try_fold(target.clone(), |object, operation| step(object, operation))
+    operations.iter().try_fold(target.clone(), step)
 }
 
 fn step(mut object: Value, operation: &Value) -> Answer<Value> {

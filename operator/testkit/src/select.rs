@@ -29,7 +29,7 @@ impl Selector {
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str).map(String::from);
         self.labels.iter().all(|wanted| wanted.holds(label))
-            && self.fields.iter().all(|wanted| wanted.holds(|path| field(object, path)))
+            && self.fields.iter().all(|wanted| wanted.holds(|path| Some(field(object, path))))
     }
 }
 
@@ -64,13 +64,13 @@ pub(crate) fn expression_holds(expression: &Value, labels: &Value) -> bool {
 }
 
 /// A field by its dotted path; an absent one counts as empty, as on a real server.
-fn field(object: &Value, path: &str) -> Option<String> {
+fn field(object: &Value, path: &str) -> String {
     let pointer = format!("/{}", path.replace('.', "/"));
-    Some(match object.pointer(&pointer) {
+    match object.pointer(&pointer) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
-    })
+    }
 }
 
 /// Splits at commas outside parentheses.

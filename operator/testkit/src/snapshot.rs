@@ -137,8 +137,8 @@ fn spoken(field: &str, text: &str, names: &BTreeMap<&str, String>) -> String {
     let mut text = text.to_owned();
     while let Some(at) = text.find(UID_STEM) {
         let end = (at + UID_STEM.len() + 12).min(text.len());
-        let named = names.get(&text[at..end]).map_or("nobody", String::as_str);
-        text = format!("{}<uid of {named}>{}", &text[..at], &text[end..]);
+        let owner = names.get(&text[at..end]).map_or("nobody", String::as_str);
+        text = format!("{}<uid of {owner}>{}", &text[..at], &text[end..]);
     }
     text
 }

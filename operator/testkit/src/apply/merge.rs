@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::keys::{ListKind, MergeKeys, key_of};
-use super::path::{Path, Step};
+use super::path::{Path, Step, member};
 
 /// `live` with `config` laid over it: objects and keyed lists merge, all else is replaced.
 pub(crate) fn laid_over(live: &Value, config: &Value, field: &str, keys: &MergeKeys) -> Value {
@@ -86,7 +86,7 @@ fn take(value: &mut Value, path: &Path, depth: usize, kept: &BTreeSet<Path>, key
                 take(item, path, depth + 1, kept, keys);
             }
         }
-        (Step::Member(member), Value::Array(items)) => items.retain(|item| item.to_string() != *member),
+        (step @ Step::Member(_), Value::Array(items)) => items.retain(|item| member(item) != *step),
         _ => {}
     }
 }

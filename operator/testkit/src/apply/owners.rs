@@ -61,7 +61,7 @@ impl Owners {
         let mut owners = self.clone();
         owners.yield_to(author, &changed, force)?;
         let before = owners.replace(author, wanted);
-        owners.let_go(before, author, &mut merged, keys);
+        owners.let_go(&before, author, &mut merged, keys);
         Ok((merged, owners))
     }
 
@@ -127,7 +127,7 @@ impl Owners {
     }
 
     /// Removes what `author` owned `before`, no longer applies, and nobody else owns.
-    fn let_go(&self, before: BTreeSet<Path>, author: &Author, object: &mut Value, keys: &MergeKeys) {
+    fn let_go(&self, before: &BTreeSet<Path>, author: &Author, object: &mut Value, keys: &MergeKeys) {
         let owned: BTreeSet<Path> = self.0.iter().flat_map(|manager| manager.fields.clone()).collect();
         let now = self.fields_of(author);
         for path in before.difference(&now) {

@@ -71,10 +71,15 @@ fn gather_items(
 
 fn gather_members(items: &[Value], way: &mut Path, found: &mut BTreeMap<Path, Value>) {
     for item in items {
-        way.push(Step::Member(item.to_string()));
+        way.push(member(item));
         found.insert(way.clone(), Value::Null);
         way.pop();
     }
+}
+
+/// The step to a member of a set.
+pub(crate) fn member(item: &Value) -> Step {
+    Step::Member(item.to_string())
 }
 
 /// Whether the server alone writes this field, so that nobody owns it.

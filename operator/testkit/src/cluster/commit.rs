@@ -40,17 +40,17 @@ impl Cluster {
         let body = without_nulls(body);
         let skeleton = skeleton(write);
         let owners =
-            Owners::default().updated(&skeleton, &self.limited(write, &body, None), &write.author, &self.merge_keys);
-        self.finish(write, None, body, owners, "create")
+            Owners::default().updated(&skeleton, &limited(write, &body, None), &write.author, &self.merge_keys);
+        self.finish(write, None, &body, owners, "create")
     }
 
     /// Replaces a stored object. `new` comes from an update or a patch that was merged already.
     pub(crate) fn replace(&mut self, write: &Write, new: Value) -> Answer<Value> {
         let old = self.found(&write.kind, &write.key)?;
         check_identity(write, &old, &new)?;
-        let new = self.limited(write, &without_nulls(new), Some(&old));
+        let new = limited(write, &without_nulls(new), Some(&old));
         let owners = self.owners(&write.key).updated(&old, &new, &write.author, &self.merge_keys);
-        self.finish(write, Some(old), new, owners, "update")
+        self.finish(write, Some(old), &new, owners, "update")
     }
 
     /// Server-side apply; creates the object if it is absent.
@@ -69,7 +69,7 @@ impl Cluster {
         let owners = self.owners(&write.key);
         let (merged, owners) = owners.applied(&live, &config, &write.author, force, &self.merge_keys)?;
         let verb = if old.is_some() { "update" } else { "create" };
-        self.finish(write, old, merged, owners, verb)
+        self.finish(write, old, &merged, owners, verb)
     }
 
     /// The common end of all writes: what the server fills in, admission, rules, and the record.
@@ -77,11 +77,11 @@ impl Cluster {
         &mut self,
         write: &Write,
         old: Option<Arc<Value>>,
-        new: Value,
+        new: &Value,
         owners: Owners,
         verb: &str,
     ) -> Answer<Value> {
-        let mut new = self.limited(write, &new, old.as_deref());
+        let mut new = limited(write, new, old.as_deref());
         self.default(write, &mut new, old.as_deref());
         let mut admitted = new.clone();
         for hook in self.admission.clone() {
@@ -94,29 +94,6 @@ impl Cluster {
             check_fixed(&write.kind, old, &admitted)?;
         }
         Ok(self.store(&write.kind, &write.key, old, admitted, owners))
-    }
-
-    /// `new` with what this door may not write taken from `old`.
-    fn limited(&self, write: &Write, new: &Value, old: Option<&Value>) -> Value {
-        let mut result = new.clone();
-        match write.part {
-            Part::Status => {
-                result = old.cloned().unwrap_or_default();
-                put_or_remove(&mut result, "status", new.get("status").cloned());
-            }
-            Part::Main if write.kind.status => {
-                put_or_remove(&mut result, "status", old.and_then(|old| old.get("status").cloned()));
-            }
-            _ => {}
-        }
-        system_metadata(&mut result, old, write.part == Part::Whole);
-        result["apiVersion"] = json!(write.kind.api_version());
-        result["kind"] = json!(write.kind.kind);
-        result["metadata"]["name"] = json!(write.key.name);
-        if write.kind.namespaced {
-            result["metadata"]["namespace"] = json!(write.key.namespace);
-        }
-        result
     }
 
     /// Writes the record, unless nothing changed; finishes a deletion whose last finalizer went.
@@ -141,6 +118,7 @@ impl Cluster {
         new["metadata"]["managedFields"] = owners.managed_fields(&version, &now);
         let after = Arc::new(new.clone());
         let existed = old.is_some();
+        self.bearers.insert(text(&new, "/metadata/uid").to_owned(), key.clone());
         self.record(key, old, Some(Arc::clone(&after)));
         self.objects.insert(key.clone(), Stored { value: after, owners });
         self.after_write(key, &new, existed);
@@ -171,11 +149,11 @@ impl Cluster {
     }
 
     fn after_write(&mut self, key: &Key, new: &Value, existed: bool) {
-        if existed && terminating(new) && items(new, "/metadata/finalizers").is_empty() && !self.kubelet_ends(key, new)
-        {
+        let held = self.kubelet_ends(key, new) || self.holds_content(key);
+        if existed && terminating(new) && items(new, "/metadata/finalizers").is_empty() && !held {
             self.erase(key);
-        } else if !items(new, "/metadata/ownerReferences").is_empty() {
-            self.collect_garbage();
+        } else if self.is_orphan(key, new) {
+            self.tidy();
         }
     }
 
@@ -192,6 +170,29 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// `new` with what this door may not write taken from `old`.
+fn limited(write: &Write, new: &Value, old: Option<&Value>) -> Value {
+    let mut result = new.clone();
+    match write.part {
+        Part::Status => {
+            result = old.cloned().unwrap_or_default();
+            put_or_remove(&mut result, "status", new.get("status").cloned());
+        }
+        Part::Main if write.kind.status => {
+            put_or_remove(&mut result, "status", old.and_then(|old| old.get("status").cloned()));
+        }
+        _ => {}
+    }
+    system_metadata(&mut result, old, write.part == Part::Whole);
+    result["apiVersion"] = json!(write.kind.api_version());
+    result["kind"] = json!(write.kind.kind);
+    result["metadata"]["name"] = json!(write.key.name);
+    if write.kind.namespaced {
+        result["metadata"]["namespace"] = json!(write.key.namespace);
+    }
+    result
 }
 
 fn skeleton(write: &Write) -> Value {

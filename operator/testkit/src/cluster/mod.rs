@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `commit` | create, update, apply: metadata, generation, finalizers, history |
 //! | `remove` | delete, propagation, namespaces |
-//! | `garbage` | dependants whose owners are gone |
+//! | `garbage` | what follows a deletion: dependants, waiting owners, namespaces |
 //! | `defaults` | what the server fills in and what it never lets change |
 //! | `lists` | lists, pages, the past |
 
@@ -69,10 +69,14 @@ pub(crate) struct Cluster {
     /// Resources whose next change no watch will show.
     pub(crate) losing: BTreeSet<String>,
     objects: BTreeMap<Key, Stored>,
+    /// Who bears which UID.
+    bearers: BTreeMap<String, Key>,
     history: Vec<Change>,
     revision: u64,
     oldest: u64,
     births: u64,
+    /// Tidying runs already; who finds more to tidy leaves it to that run.
+    tidying: bool,
 }
 
 impl Cluster {
@@ -86,10 +90,12 @@ impl Cluster {
             garbage_paused: false,
             losing: BTreeSet::new(),
             objects: BTreeMap::new(),
+            bearers: BTreeMap::new(),
             history: Vec::new(),
             revision: 1,
             oldest: 0,
             births: 0,
+            tidying: false,
         }
     }
 
@@ -142,9 +148,10 @@ impl Cluster {
 
     /// All objects of one resource.
     pub(crate) fn all_of(&self, resource: &str) -> Vec<(Key, Arc<Value>)> {
-        self.objects()
-            .filter(|(key, _)| key.resource == resource)
-            .map(|(key, value)| (key.clone(), Arc::clone(value)))
+        self.objects
+            .range(Key::new(resource, "", "")..)
+            .take_while(|(key, _)| key.resource == resource)
+            .map(|(key, stored)| (key.clone(), Arc::clone(&stored.value)))
             .collect()
     }
 

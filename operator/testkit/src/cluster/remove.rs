@@ -26,7 +26,7 @@ pub(crate) enum Propagation {
     Orphan,
 }
 
-const FOREGROUND: &str = "foregroundDeletion";
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
 
 impl Deletion {
     /// Reads `DeleteOptions`.
@@ -81,7 +81,7 @@ impl Cluster {
         self.end(key, how);
         if how.propagation == Propagation::Foreground {
             self.delete_dependants(&uid);
-            self.release_foreground();
+            self.tidy();
         }
         Ok(self.get(key))
     }
@@ -93,7 +93,7 @@ impl Cluster {
         if how.propagation == Propagation::Foreground && self.has_dependants(&object) {
             add_finalizer(&mut marked, FOREGROUND);
         }
-        let grace = if self.kubelet_ends(key, &object) { how.grace.unwrap_or(30) } else { 0 };
+        let grace = if self.kubelet_ends(key, &object) { how.grace.unwrap_or_else(|| grace_of(&object)) } else { 0 };
         let held = !items(&marked, "/metadata/finalizers").is_empty();
         if grace == 0 && !held && !self.holds_content(key) {
             return self.erase(key);
@@ -118,14 +118,13 @@ impl Cluster {
         self.store(&kind, key, old, new, owners);
     }
 
-    /// Takes an object out of the store for good.
+    /// Takes an object out of the store for good, with what follows.
     pub(crate) fn erase(&mut self, key: &Key) {
         let Some(stored) = self.objects.remove(key) else { return };
+        self.bearers.remove(text(&stored.value, "/metadata/uid"));
         self.revision += 1;
         self.record(key, Some(stored.value), None);
-        self.collect_garbage();
-        self.release_foreground();
-        self.close_namespace(&key.namespace);
+        self.tidy();
     }
 
     /// Whether a kubelet, not the server, ends this object.
@@ -136,7 +135,7 @@ impl Cluster {
         self.kubelets && key.resource == "pods" && placed && !over && !no_grace
     }
 
-    fn holds_content(&self, key: &Key) -> bool {
+    pub(super) fn holds_content(&self, key: &Key) -> bool {
         key.resource == "namespaces" && self.objects.keys().any(|other| other.namespace == key.name)
     }
 
@@ -146,26 +145,10 @@ impl Cluster {
             self.end(&key, &Deletion::default());
         }
     }
+}
 
-    fn close_namespace(&mut self, namespace: &str) {
-        let key = Key::new("namespaces", "", namespace);
-        if self.get(&key).is_some_and(|object| terminating(&object)) && !self.holds_content(&key) {
-            self.erase(&key);
-        }
-    }
-
-    /// Lets go of owners which waited in the foreground for dependants that are gone now.
-    fn release_foreground(&mut self) {
-        let waits = |object: &Value| items(object, "/metadata/finalizers").contains(&json!(FOREGROUND));
-        let released = self.objects().find(|(_, object)| waits(object) && !self.has_dependants(object));
-        let Some((key, object)) = released.map(|(key, object)| (key.clone(), (**object).clone())) else { return };
-        let mut object = object;
-        if let Some(finalizers) = object["metadata"]["finalizers"].as_array_mut() {
-            finalizers.retain(|name| name != FOREGROUND);
-        }
-        self.rewrite(&key, object);
-        self.release_foreground();
-    }
+fn grace_of(pod: &Value) -> i64 {
+    pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30)
 }
 
 fn add_finalizer(object: &mut Value, name: &str) {

@@ -117,12 +117,12 @@ fn seen(fault: Option<Fault>, answer: Option<Reply>) -> (Outcome, Option<u16>) {
 }
 
 fn answered(answer: Answer<Reply>) -> Reply {
-    answer.unwrap_or_else(|status| refused(*status))
+    answer.unwrap_or_else(|status| refused(&status))
 }
 
-fn refused(status: Status) -> Reply {
+fn refused(status: &Status) -> Reply {
     let code = status.code;
-    let mut reply = reply(code, refusal::body(&status).to_string());
+    let mut reply = reply(code, refusal::body(status).to_string());
     if code == 429 {
         reply.headers_mut().insert("retry-after", http::HeaderValue::from_static("1"));
     }

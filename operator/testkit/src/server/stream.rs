@@ -16,13 +16,15 @@ use crate::cluster::{Change, Key};
 use crate::refusal::{self, Answer, expired};
 use crate::state::{Heart, Interruption, State};
 
+type Wanted = Box<dyn Fn(&Key, &Value) -> bool + Send>;
+
 /// One open watch.
 pub(super) struct Watch {
     heart: Arc<Heart>,
     bell: watch::Receiver<u64>,
     call: Call,
     target: Target,
-    wanted: Box<dyn Fn(&Key, &Value) -> bool + Send>,
+    wanted: Wanted,
     backlog: VecDeque<Value>,
     /// Position in the history of the next change to look at.
     position: usize,
@@ -128,7 +130,7 @@ impl Watch {
         if let Some(end) = self.interruption(state) {
             return end;
         }
-        if state.frozen.contains(&self.target.kind.plural) || state.frozen.contains("") {
+        if state.frozen.contains(&self.target.kind.resource()) {
             return Next::Later;
         }
         if let Some(event) = self.backlog.pop_front() {
@@ -146,7 +148,7 @@ impl Watch {
 
     fn interruption(&mut self, state: &State) -> Option<Next> {
         let ours =
-            |(_, resource): &&(Interruption, String)| resource.is_empty() || *resource == self.target.kind.plural;
+            |(_, resource): &&(Interruption, String)| resource.is_empty() || *resource == self.target.kind.resource();
         let (how, _) = state.interruptions[self.interrupted..].iter().find(ours)?;
         Some(match how {
             Interruption::Cut => Next::Broken,

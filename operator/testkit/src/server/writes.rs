@@ -38,6 +38,9 @@ fn create(cluster: &mut Cluster, call: &Call, target: &Target, mut body: Value) 
         body["metadata"]["name"] = json!(target.name);
     }
     check_name(&target)?;
+    if !text(&body, "/metadata/resourceVersion").is_empty() {
+        return Err(refusal(500, "resourceVersion should not be set on objects to be created"));
+    }
     let write = order(call, &target, Operation::Update);
     cluster.create(&write, body)
 }

@@ -68,9 +68,8 @@ impl World {
                 bell.changed().await.expect("the world outlives whoever waits for it");
             }
         };
-        if timeout(limit, wait).await.is_err() {
-            panic!("waited {limit:?} in vain for: {what}\nlast requests:\n{}", self.last_requests());
-        }
+        let came = timeout(limit, wait).await.is_ok();
+        assert!(came, "waited {limit:?} in vain for: {what}\nlast requests:\n{}", self.last_requests());
     }
 
     /// Waits until no request (watches aside) has come for this long. With a paused clock this is exact:

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::World;
 use crate::faults::{Alarm, Fault, When};
 use crate::journal::Record;
-use crate::state::Interruption;
+use crate::state::{Interruption, State};
 
 /// The clock, and who else lives here.
 impl World {
@@ -44,12 +44,12 @@ impl World {
     /// # Panics
     /// When that takes more rounds than any scene needs.
     pub fn settle(&self) {
-        self.heart.change(|state| state.settle());
+        self.heart.change(State::settle);
     }
 
     /// One round of the rest of Kubernetes, to see what lies in between. True if something changed.
     pub fn step(&self) -> bool {
-        self.heart.change(|state| state.step())
+        self.heart.change(State::step)
     }
 
     /// Pods which `chosen` accepts run from now on without becoming ready; see also
@@ -77,7 +77,7 @@ impl World {
     pub fn resume_garbage_collection(&self) {
         self.heart.change(|state| {
             state.cluster.garbage_paused = false;
-            state.cluster.collect_garbage();
+            state.cluster.tidy();
         });
     }
 }
@@ -124,9 +124,13 @@ impl World {
         self.interrupt(Interruption::Cut, "");
     }
 
-    /// Breaks the connection of every open watch of one resource, by its plural name.
-    pub fn cut_watches_of(&self, resource: &str) {
-        self.interrupt(Interruption::Cut, resource);
+    /// Breaks the connection of every open watch of one kind.
+    ///
+    /// # Panics
+    /// When the kind is not served.
+    #[track_caller]
+    pub fn cut_watches_of(&self, kind: &str) {
+        self.interrupt(Interruption::Cut, &self.kind(kind).resource());
     }
 
     /// Ends every open watch in good order, as servers do every few minutes.
@@ -142,10 +146,15 @@ impl World {
         });
     }
 
-    /// Watches of one resource (empty: of all) stay open but say nothing until
-    /// [`thaw_watches`](Self::thaw_watches): a half-open connection, or a slow server.
-    pub fn freeze_watches_of(&self, resource: &str) {
-        self.heart.change(|state| state.frozen.insert(resource.into()));
+    /// Watches of one kind stay open but say nothing until [`thaw_watches`](Self::thaw_watches): a
+    /// half-open connection, or a slow server.
+    ///
+    /// # Panics
+    /// When the kind is not served.
+    #[track_caller]
+    pub fn freeze_watches_of(&self, kind: &str) {
+        let resource = self.kind(kind).resource();
+        self.heart.change(|state| state.frozen.insert(resource));
     }
 
     /// Frozen watches deliver what they held back.
@@ -153,9 +162,14 @@ impl World {
         self.heart.change(|state| state.frozen.clear());
     }
 
-    /// The next change of a resource (`deployments.apps`) reaches no watch.
-    pub fn lose_next_event_of(&self, resource: &str) {
-        self.heart.change(|state| state.cluster.losing.insert(resource.into()));
+    /// The next change of an object of this kind reaches no watch.
+    ///
+    /// # Panics
+    /// When the kind is not served.
+    #[track_caller]
+    pub fn lose_next_event_of(&self, kind: &str) {
+        let resource = self.kind(kind).resource();
+        self.heart.change(|state| state.cluster.losing.insert(resource));
     }
 
     /// The current revision of the store.

@@ -153,13 +153,14 @@ impl World {
     }
 
     /// Adds a hook of admission: it sees verb (`create`, `update`, `delete`) and object, and returns the
-    /// object to store, changed or not, or a refusal. What it returns for `delete` is ignored.
+    /// object to store, changed or not, or a refusal. What it returns for `delete` is ignored. It runs while
+    /// the world stands still, so it must not call the world.
     pub fn admit(&self, hook: impl Fn(&str, &Value) -> Answer<Value> + Send + Sync + 'static) {
         self.heart.change(|state| state.cluster.admission.push(Arc::new(hook)));
     }
 
     #[track_caller]
-    fn kind(&self, name: &str) -> Arc<Kind> {
+    pub(super) fn kind(&self, name: &str) -> Arc<Kind> {
         let known = self.heart.look(|state| state.cluster.kinds.by_name(name));
         known.unwrap_or_else(|| panic!("the kind {name} is not served"))
     }
