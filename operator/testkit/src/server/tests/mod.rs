@@ -23,7 +23,9 @@ fn deepseeks(world: &World) -> Api<DynamicObject> {
 }
 
 fn map_of(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+    let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    map["data"] = data;
+    map
 }
 
 async fn apply(world: &World, name: &str, data: Value) -> kube::Result<ConfigMap> {

@@ -1,0 +1,5 @@
+//! The world as a whole: snapshots, and the real runtime against it.
+
+mod looping;
+mod runtime;
+mod snapshots;
