@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Change, Cluster, Key, Stored, items, terminating, text};
+use super::{Change, Cluster, Key, Stored, items, rules, terminating, text};
 use crate::apply::merge::without_nulls;
 use crate::apply::{Author, Owners};
 use crate::kinds::Kind;
-use crate::refusal::{Answer, already_exists, changed_meanwhile, conflict, forbidden, invalid, refusal};
+use crate::refusal::{Answer, already_exists, changed_meanwhile, conflict, forbidden, refusal};
 
 /// Which part of the object a door writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +90,7 @@ impl Cluster {
         let by_update = Author::updating(&write.author.name);
         let owners =
             if admitted == new { owners } else { owners.updated(&new, &admitted, &by_update, &self.merge_keys) };
-        if let Some(old) = &old {
-            check_fixed(&write.kind, old, &admitted)?;
-        }
+        rules::check(&write.kind, old.as_deref(), &admitted)?;
         Ok(self.store(&write.kind, &write.key, old, admitted, owners))
     }
 
@@ -258,22 +256,6 @@ fn check_identity(write: &Write, old: &Value, new: &Value) -> Answer<()> {
 fn check_applied(config: &Value) -> Answer<()> {
     if config.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
         return Err(refusal(400, "metadata.managedFields must be nil"));
-    }
-    Ok(())
-}
-
-fn check_fixed(kind: &Kind, old: &Value, new: &Value) -> Answer<()> {
-    for pointer in &kind.fixed {
-        let before = old.pointer(pointer);
-        if before.is_some() && before != new.pointer(pointer) {
-            let field = pointer.trim_start_matches('/').replace('/', ".");
-            return Err(invalid(format!("{field}: Invalid value: field is immutable")));
-        }
-    }
-    let finalizers = |object| items(object, "/metadata/finalizers");
-    if terminating(old) && finalizers(new).iter().any(|name| !finalizers(old).contains(name)) {
-        let message = "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted";
-        return Err(invalid(message));
     }
     Ok(())
 }

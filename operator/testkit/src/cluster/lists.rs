@@ -19,6 +19,9 @@ pub(crate) struct Page {
 impl Cluster {
     /// The objects of a resource as they were at `revision`.
     pub(crate) fn as_of(&self, resource: &str, revision: u64) -> BTreeMap<Key, Arc<Value>> {
+        if revision == self.revision {
+            return self.all_of(resource).into_iter().collect();
+        }
         let mut then = BTreeMap::new();
         let past = self.history.iter().take_while(|change| change.revision <= revision);
         for change in past.filter(|change| change.key.resource == resource) {

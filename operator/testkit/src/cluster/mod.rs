@@ -6,6 +6,7 @@
 //! | `remove` | delete, propagation, namespaces |
 //! | `garbage` | what follows a deletion: dependants, waiting owners, namespaces |
 //! | `defaults` | what the server fills in and what it never lets change |
+//! | `rules` | names, labels, selectors, ports, fixed fields |
 //! | `lists` | lists, pages, the past |
 
 mod commit;
@@ -13,6 +14,7 @@ mod defaults;
 mod garbage;
 mod lists;
 mod remove;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -7,11 +7,13 @@
 //! | `verbs` | reading and deleting |
 //! | `writes` | create, update, the patches, scale |
 //! | `stream` | watches |
+//! | `shape` | types and unknown fields of built-in objects |
 //! | `discovery` | version, health, groups and resources |
 
 mod call;
 mod discovery;
 mod serve;
+mod shape;
 mod stream;
 mod verbs;
 mod writes;

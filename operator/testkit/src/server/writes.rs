@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::call::{Call, Target};
+use super::shape;
 use crate::apply::{Author, Operation};
 use crate::cluster::{Cluster, Part, Write, text};
 use crate::patch;
@@ -18,6 +19,9 @@ pub(super) fn write(cluster: &mut Cluster, call: &Call, target: &Target) -> Answ
 
 fn written(cluster: &mut Cluster, call: &Call, target: &Target) -> Answer<(u16, Value)> {
     let body = call.body.clone().ok_or_else(|| refusal(400, "the body is not JSON"))?;
+    if call.content_type != "application/json-patch+json" && target.subresource != "scale" {
+        shape::check(&target.kind, &body, call.query("fieldValidation") == "Strict")?;
+    }
     match call.verb {
         "create" => Ok((201, create(cluster, call, target, body)?)),
         "update" => Ok((200, update(cluster, call, target, body)?)),
@@ -37,7 +41,6 @@ fn create(cluster: &mut Cluster, call: &Call, target: &Target, mut body: Value) 
         }
         body["metadata"]["name"] = json!(target.name);
     }
-    check_name(&target)?;
     if !text(&body, "/metadata/resourceVersion").is_empty() {
         return Err(refusal(500, "resourceVersion should not be set on objects to be created"));
     }
@@ -86,7 +89,6 @@ fn applied(cluster: &mut Cluster, call: &Call, target: &Target, body: Value) -> 
         return Ok((200, rescale(cluster, call, target, &body)?));
     }
     check_place(target, &body)?;
-    check_name(target)?;
     if text(&body, "/kind") != target.kind.kind || text(&body, "/apiVersion") != target.kind.api_version() {
         return Err(refusal(400, "the applied object must say its apiVersion and kind, as on the URL"));
     }
@@ -152,20 +154,4 @@ fn check_place(target: &Target, body: &Value) -> Answer<()> {
         return Err(refusal(400, format!("the object has kind {kind}, the URL {}", target.kind.kind)));
     }
     Ok(())
-}
-
-/// Names are DNS subdomains; those of roles may be anything a path can hold.
-fn check_name(target: &Target) -> Answer<()> {
-    let name = &target.name;
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter);
-    let edge = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
-    let fine = name.len() <= 253 && name.chars().all(inner) && edge(name.chars().next()) && edge(name.chars().last());
-    if fine || target.kind.group.starts_with("rbac.") {
-        return Ok(());
-    }
-    let message = format!(
-        "{} \"{name}\" is invalid: metadata.name: Invalid value: a lowercase RFC 1123 subdomain is needed",
-        target.kind.kind
-    );
-    Err(about(&target.kind, name, invalid(message)))
 }

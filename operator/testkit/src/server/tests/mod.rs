@@ -3,6 +3,7 @@
 mod faulty;
 mod objects;
 mod reads;
+mod shapes;
 mod watches;
 
 use k8s_openapi::api::core::v1::ConfigMap;

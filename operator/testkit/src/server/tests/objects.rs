@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMetaExt;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{apply, code, config_maps, deepseeks, map_of};
 use crate::World;
-use crate::fixtures::{any, config_map, deepseek_deployment, pod};
+use crate::fixtures::{config_map, deepseek_deployment, pod};
 use crate::refusal::forbidden;
 
 fn typed<K: serde::de::DeserializeOwned>(value: Value) -> K {
@@ -277,16 +277,4 @@ async fn metadata_alone_can_be_patched_and_a_dry_run_leaves_no_trace() {
     let meta = kube::core::ObjectMeta::default().into_request_partial::<ConfigMap>();
     let seen = config_maps(&world).patch_metadata("a", &PatchParams::apply("us"), &Patch::Apply(&meta)).await;
     assert_eq!(seen.unwrap().name_any(), "a");
-}
-
-#[tokio::test]
-async fn new_kinds_can_be_served_and_old_ones_withdrawn() {
-    let world = World::new();
-    world.serve(crate::Kind::custom("example.io", "v1", "Toy", "toys"));
-    world.put(any("example.io/v1", "Toy", "t").within("default"));
-    assert_eq!(world.objects("Toy").len(), 1);
-    let api = deepseeks(&world);
-    world.stop_serving("DeepSeekDeployment");
-    let refused: kube::Result<DynamicObject> = api.get("chat").await;
-    assert_eq!(code(refused), 404);
 }
