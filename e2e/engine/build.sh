@@ -131,7 +131,7 @@ home_of() { printf '%s/engine/%s-%s' "$CACHE" "$1" "$(recipe_of "$1" 2>/dev/null
 # that looks finished. A nested call keeps its own $OUT.
 scratch() {
     local OUT=$1.$$
-    rm -rf "$OUT"
+    rm -rf "$1".* # what an interrupted build left; the lock is ours
     mkdir -p "$OUT"
     "$2"
     mv -T "$OUT" "$1"
