@@ -103,12 +103,12 @@ pub struct Engine {
     pub image: Option<String>,
 
     /// Further arguments, appended last. A flag that the operator sets itself is refused by name. Unit: arguments, at most
-    /// 64 of 4096 characters. Default: none. Example: [--threads, "8"].
+    /// 64 of 4096 characters. Default: none. Example: [--flash-attn, "on"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)), extend("x-kubernetes-list-type" = "atomic"))]
     pub args: Vec<String>,
 
-    /// Environment variables. Unit: names and values, at most 64. Default: none. Example: [{name: LLAMA_ARG_THREADS, value: "8"}].
+    /// Environment variables. Unit: names and values, at most 64. Default: none. Example: [{name: LLAMA_ARG_FLASH_ATTN, value: "on"}].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -126,11 +126,11 @@ pub struct Engine {
 /// One environment variable. A value only: secrets have typed fields of their own.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct EnvVar {
-    /// Its name. Unit: letters, digits and '_'. Default: none, it is required. Example: LLAMA_ARG_THREADS.
+    /// Its name. Unit: letters, digits and '_'. Default: none, it is required. Example: LLAMA_ARG_FLASH_ATTN.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
 
-    /// Its value. Unit: text of at most 4096 characters. Default: empty. Example: "8".
+    /// Its value. Unit: text of at most 4096 characters. Default: empty. Example: "on".
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub value: String,

@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The loop: watch → observe → plan → apply → report, and the tasks around it.
+//!
+//! | To find | Open |
+//! |---|---|
+//! | how everything is started and stopped | [`mod@run`] |
+//! | which resources are watched, and what wakes a deployment | [`watch`] |
+//! | the five steps of one pass | [`reconcile`] |
+//! | how stores become one plain value | [`observe`] |
+//! | how planned objects are written, and others deleted | [`apply`] |
+//! | how the status and events are written | [`report`] |
+//! | how engines are asked for a token | [`sentry`] |
+//! | who may write | [`lease`] |
+//! | connections to the API server and their time limits | [`clients`] |
+//! | `/livez`, `/readyz`, `/metrics`, `/debug/state` | [`admin`] |
+
+pub mod admin;
+pub mod apply;
+pub mod clients;
+pub mod lease;
+pub mod metrics;
+pub mod observe;
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod seen;
+pub mod sentry;
+pub mod watch;
+
+pub use run::{Options, run};
+
+/// Field manager of every object that the operator writes, and controller name in its events.
+pub const FIELD_MANAGER: &str = "deepseek-operator";

@@ -87,11 +87,8 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 pub enum Claim {
     /// It has a volume.
     Bound,
-    /// It waits for a volume.
-    Pending {
-        /// The volume is chosen when the first Pod is scheduled (`WaitForFirstConsumer`), so waiting is no fault.
-        until_first_pod: bool,
-    },
+    /// It waits for a volume, perhaps until the first Pod is scheduled.
+    Pending,
     /// Its volume is gone.
     Lost,
 }

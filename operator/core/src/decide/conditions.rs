@@ -124,8 +124,7 @@ fn each_replica(placement: &Placement) -> String {
 }
 
 fn crowded(subject: &Subject<'_>, placement: &Placement) -> Option<Verdict> {
-    let stuck =
-        subject.pods().filter_map(|pod| pod.unschedulable.as_deref()).find(|m| !m.contains("persistentvolumeclaim"));
+    let stuck = subject.pods().filter_map(|pod| pod.unschedulable.as_deref()).find(|m| !is_about_volumes(m));
     let (what, resource) = (placement.product(), placement.accelerator.map(|a| a.resource.as_str()));
     let short_of_accelerators = placement.places < i64::from(subject.wanted())
         || stuck.zip(resource).is_some_and(|(message, resource)| message.contains(resource));
@@ -156,9 +155,7 @@ fn weights_ready(subject: &Subject<'_>) -> Verdict {
         return Verdict::yes(WeightsReady, Reason::NoneNeeded, "The engine needs no weights from a source.");
     };
     match source {
-        ModelSource { persistent_volume_claim: Some(claim), .. } => {
-            claim_ready(subject.observed.claim, &claim.claim_name)
-        }
+        ModelSource { persistent_volume_claim: Some(claim), .. } => claim_ready(subject, &claim.claim_name),
         ModelSource { image, .. } => {
             let reference = image.as_ref().map_or("", |i| i.reference.as_str());
             image_ready(subject, reference)
@@ -166,24 +163,12 @@ fn weights_ready(subject: &Subject<'_>) -> Verdict {
     }
 }
 
-fn claim_ready(claim: Option<Claim>, name: &str) -> Verdict {
-    match claim {
+fn claim_ready(subject: &Subject<'_>, name: &str) -> Verdict {
+    match subject.observed.claim {
         Some(Claim::Bound) => {
             Verdict::yes(WeightsReady, Reason::ClaimBound, format!("PersistentVolumeClaim {name:?} is bound."))
         }
-        Some(Claim::Pending { until_first_pod: true }) => Verdict::unknown(
-            WeightsReady,
-            Reason::ClaimPending,
-            format!("PersistentVolumeClaim {name:?} gets its volume when the first replica is put on a node."),
-        ),
-        Some(Claim::Pending { until_first_pod: false }) => Verdict::no(
-            WeightsReady,
-            Reason::ClaimPending,
-            format!(
-                "PersistentVolumeClaim {name:?} is not bound to a volume. See `kubectl describe pvc {name}` for what it \
-                 waits for."
-            ),
-        ),
+        Some(Claim::Pending) => claim_pending(subject, name),
         Some(Claim::Lost) => Verdict::no(
             WeightsReady,
             Reason::ClaimLost,
@@ -198,6 +183,27 @@ fn claim_ready(claim: Option<Claim>, name: &str) -> Verdict {
             ),
         ),
     }
+}
+
+/// A claim may rightly wait until the first Pod is scheduled; it is at fault once the scheduler says so.
+fn claim_pending(subject: &Subject<'_>, name: &str) -> Verdict {
+    match subject.pods().filter_map(|pod| pod.unschedulable.as_deref()).find(|message| is_about_volumes(message)) {
+        Some(message) => Verdict::no(
+            WeightsReady,
+            Reason::ClaimPending,
+            format!("PersistentVolumeClaim {name:?} has no volume: {message} See `kubectl describe pvc {name}`."),
+        ),
+        None => Verdict::unknown(
+            WeightsReady,
+            Reason::ClaimPending,
+            format!("PersistentVolumeClaim {name:?} gets its volume when the first replica is put on a node."),
+        ),
+    }
+}
+
+fn is_about_volumes(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("persistentvolumeclaim") || message.contains("persistent volume")
 }
 
 fn image_ready(subject: &Subject<'_>, reference: &str) -> Verdict {

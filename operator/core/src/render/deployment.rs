@@ -152,6 +152,8 @@ fn container(accepted: &Accepted<'_>, placement: &Placement, image: String) -> C
         startup_probe: Some(probes.startup),
         readiness_probe: Some(probes.readiness),
         liveness_probe: Some(probes.liveness),
+        // what the engine said last, for the status
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: LEAVE_SECONDS }),

@@ -43,6 +43,8 @@ const LLAMA_CPP: &[OwnFlag] = &[
     own(&["--n-gpu-layers", "--gpu-layers", "-ngl"], Some("LLAMA_ARG_N_GPU_LAYERS"), ACCELERATOR),
     own(&["--metrics"], Some("LLAMA_ARG_ENDPOINT_METRICS"), FIXED),
     own(&["--no-webui", "--webui", "--ui", "--no-ui"], Some("LLAMA_ARG_UI"), FIXED),
+    own(&["--threads", "-t"], Some("LLAMA_ARG_THREADS"), "set spec.resources.cpu"),
+    own(&["--sse-ping-interval"], None, "leave it out: stopping in time relies on it"),
 ];
 
 /// Flags of llm-d-inference-sim v0.10.2.
@@ -83,6 +85,9 @@ pub fn args(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
 }
 
 /// `--ctx-size` is shared out evenly among the `--parallel` slots, so it is the context times the slots.
+///
+/// Unless told, the server takes as many threads as the *node* has processors, and stalls when it may not use them. It notices
+/// that it should stop only at the next ping of a stream, hence a short interval.
 fn llama_cpp(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
     let context = u64::from(placement.context_length) * u64::from(placement.sequences);
     let mut args = vec![
@@ -100,11 +105,27 @@ fn llama_cpp(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
         placement.sequences.to_string(),
         "--metrics".into(),
         "--no-webui".into(),
+        "--threads".into(),
+        threads(accepted.resources.cpu.as_deref()).to_string(),
+        "--sse-ping-interval".into(),
+        "5".into(),
     ];
     if placement.accelerator.is_some() {
         args.extend(["--n-gpu-layers".into(), "all".into()]);
     }
     args
+}
+
+/// Whole processors, rounded up; one when the spec does not say, as is then requested.
+fn threads(cpu: Option<&str>) -> u64 {
+    let cpu = cpu.unwrap_or("1");
+    let milli = match cpu.strip_suffix('m') {
+        Some(milli) => milli.parse().unwrap_or(1000.0),
+        None => cpu.parse::<f64>().unwrap_or(1.0) * 1000.0,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=1024")]
+    let whole = (milli / 1000.0).ceil().clamp(1.0, 1024.0) as u64;
+    whole
 }
 
 fn simulator(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
@@ -149,4 +170,16 @@ fn model_path(source: Option<&ModelSource>) -> String {
         ModelSource { .. } => None,
     });
     path.map_or_else(|| MODELS.to_owned(), |path| format!("{MODELS}/{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_follow_the_processors_that_are_reserved() {
+        for (cpu, count) in [(None, 1), (Some("500m"), 1), (Some("1500m"), 2), (Some("8"), 8), (Some("0.5"), 1)] {
+            assert_eq!(threads(cpu), count, "{cpu:?}");
+        }
+    }
 }

@@ -1,0 +1,336 @@
+//! Writes what the plan says and deletes what it no longer has: server-side apply, one outcome for each object.
+//!
+//! *Guarantees*: one field manager; nothing is sent for an object that already is as planned; an object of the same name that
+//! is not ours is left alone; deletion carries the UID that was looked at. The sweep does not wait for an apply that failed:
+//! what it frees may be what the apply needs.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deepseek_core::plan::{Applied, Child, ChildKind, Outcome, Planned, Resources};
+use deepseek_core::render::DEPLOYMENT_LABEL;
+use deepseek_crds::DeepSeekDeployment;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::response::StatusSummary;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::FIELD_MANAGER;
+use crate::lease::Leading;
+use crate::metrics::Metrics;
+use crate::watch::Stores;
+
+/// Applies and sweeps.
+pub struct Applier {
+    client: Client,
+    stores: Stores,
+    metrics: Arc<Metrics>,
+}
+
+/// What was written last, until the stores have caught up: a store may be a moment behind our own write.
+#[derive(Default)]
+pub struct Memory(Mutex<HashMap<(ChildKind, String, String), Value>>);
+
+impl Memory {
+    fn remember(&self, kind: ChildKind, namespace: &str, object: Value) {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.lock().insert((kind, namespace.to_owned(), name), object);
+    }
+
+    /// What we wrote, if the store does not show it yet.
+    fn newer(&self, kind: ChildKind, name: &str, namespace: &str, stored: Option<&str>) -> Option<Value> {
+        let key = (kind, namespace.to_owned(), name.to_owned());
+        let mut kept = self.lock();
+        let version = |text: Option<&str>| text.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+        let written = version(kept.get(&key)?["metadata"]["resourceVersion"].as_str());
+        if version(stored) < written {
+            return kept.get(&key).cloned();
+        }
+        kept.remove(&key);
+        None
+    }
+
+    /// The engine's Deployment as we wrote it, if the store does not show it yet.
+    pub fn newer_workload(&self, name: &str, namespace: &str, stored: Option<&Deployment>) -> Option<Arc<Deployment>> {
+        let version = stored.and_then(|d| d.metadata.resource_version.as_deref());
+        let value = self.newer(ChildKind::Deployment, name, namespace, version)?;
+        serde_json::from_value(value).ok().map(Arc::new)
+    }
+
+    fn forget(&self, kind: ChildKind, namespace: &str, name: &str) {
+        self.lock().remove(&(kind, namespace.to_owned(), name.to_owned()));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ChildKind, String, String), Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Applier {
+    /// An applier that writes with this client.
+    pub fn new(client: Client, stores: Stores, metrics: Arc<Metrics>) -> Self {
+        Self { client, stores, metrics }
+    }
+
+    /// Brings every planned object about, then deletes those that are no longer planned.
+    pub async fn apply(
+        &self,
+        leading: &Leading,
+        owner: &DeepSeekDeployment,
+        memory: &Memory,
+        planned: Resources<Planned>,
+    ) -> Resources<Applied> {
+        let mut outcomes = Vec::new();
+        for child in &planned.children {
+            outcomes.push(self.apply_child(leading, owner, memory, child).await);
+        }
+        self.sweep(leading, owner, memory, &planned.children).await;
+        planned.applied(outcomes)
+    }
+
+    async fn apply_child(
+        &self,
+        leading: &Leading,
+        owner: &DeepSeekDeployment,
+        memory: &Memory,
+        child: &Child,
+    ) -> Outcome {
+        let namespace = owner.namespace().unwrap_or_default();
+        let stored = self.stored(child, &namespace, memory);
+        let force = match stored.as_ref().map(|object| belonging(object, owner)) {
+            Some(Belonging::Ours) if stored.as_ref().is_some_and(|s| covers(&child.body, s)) => {
+                return Outcome::Unchanged;
+            }
+            Some(Belonging::Ours) => true,
+            Some(Belonging::OfPredecessor) => {
+                return Outcome::Failed {
+                    message: format!("{} {} of a deleted deployment is still there", kind_name(child.kind), child.name),
+                    transient: true,
+                };
+            }
+            Some(Belonging::Foreign) => return Outcome::NameTaken,
+            None => false,
+        };
+        let outcome = self.write(leading, child, &namespace, memory, force).await;
+        self.metrics.writes.with_label_values(&[kind_name(child.kind), result_name(&outcome)]).inc();
+        outcome
+    }
+
+    /// Not forced when nothing of the name was seen: then a conflict betrays an object that is not ours, because selectors are
+    /// owned as a whole.
+    async fn write(&self, leading: &Leading, child: &Child, namespace: &str, memory: &Memory, force: bool) -> Outcome {
+        let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+        let sent =
+            self.api(leading, child.kind, namespace).patch(&child.name, &params, &Patch::Apply(&child.body)).await;
+        match sent {
+            Ok(object) => {
+                memory.remember(child.kind, namespace, serde_json::to_value(&object).unwrap_or_default());
+                Outcome::Written
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 && !force => Outcome::NameTaken,
+            Err(error) => failure(&error),
+        }
+    }
+
+    async fn sweep(&self, leading: &Leading, owner: &DeepSeekDeployment, memory: &Memory, planned: &[Child]) {
+        let namespace = owner.namespace().unwrap_or_default();
+        for kind in ChildKind::ALL.into_iter().rev() {
+            for (name, uid) in self.owned(kind, owner, &namespace) {
+                if planned.iter().any(|child| child.kind == kind && child.name == name) {
+                    continue;
+                }
+                let params = DeleteParams {
+                    preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+                    ..DeleteParams::background()
+                };
+                memory.forget(kind, &namespace, &name);
+                if let Err(error) = self.api(leading, kind, &namespace).delete(&name, &params).await {
+                    tracing::warn!(kind = kind_name(kind), name, namespace, %error, "not deleted; tried again on the next pass");
+                }
+            }
+        }
+    }
+
+    fn api(&self, _: &Leading, kind: ChildKind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &api_resource(kind))
+    }
+
+    fn stored(&self, child: &Child, namespace: &str, memory: &Memory) -> Option<Value> {
+        let Stores { services, budgets, workloads, .. } = &self.stores;
+        let (stored, version) = match child.kind {
+            ChildKind::Service => look_up(services, &child.name, namespace),
+            ChildKind::PodDisruptionBudget => look_up(budgets, &child.name, namespace),
+            ChildKind::Deployment => look_up(workloads, &child.name, namespace),
+        };
+        memory.newer(child.kind, &child.name, namespace, version.as_deref()).or(stored)
+    }
+
+    fn owned(&self, kind: ChildKind, owner: &DeepSeekDeployment, namespace: &str) -> Vec<(String, String)> {
+        let Stores { services, budgets, workloads, .. } = &self.stores;
+        match kind {
+            ChildKind::Service => owned_in(services, owner, namespace),
+            ChildKind::PodDisruptionBudget => owned_in(budgets, owner, namespace),
+            ChildKind::Deployment => owned_in(workloads, owner, namespace),
+        }
+    }
+}
+
+fn look_up<K>(store: &Store<K>, name: &str, namespace: &str) -> (Option<Value>, Option<String>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + 'static,
+{
+    let found = store.get(&ObjectRef::new(name).within(namespace));
+    let version = found.as_ref().and_then(|object| object.resource_version());
+    (found.and_then(|object| serde_json::to_value(&*object).ok()), version)
+}
+
+fn owned_in<K>(store: &Store<K>, owner: &DeepSeekDeployment, namespace: &str) -> Vec<(String, String)>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    let uid = owner.uid().unwrap_or_default();
+    let mine = store.state_filter(|object| {
+        object.namespace().as_deref() == Some(namespace)
+            && object.labels().get(DEPLOYMENT_LABEL) == owner.metadata.name.as_ref()
+            && object
+                .owner_references()
+                .iter()
+                .any(|reference| reference.controller == Some(true) && reference.uid == uid)
+            && object.meta().deletion_timestamp.is_none()
+    });
+    mine.iter().map(|object| (object.name_any(), object.uid().unwrap_or_default())).collect()
+}
+
+enum Belonging {
+    Ours,
+    OfPredecessor,
+    Foreign,
+}
+
+fn belonging(object: &Value, owner: &DeepSeekDeployment) -> Belonging {
+    let references = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    match references.into_iter().find(|reference| reference["controller"] == true) {
+        Some(controller) if controller["uid"].as_str() == owner.metadata.uid.as_deref() => Belonging::Ours,
+        Some(controller) if controller["kind"].as_str() == Some(&*DeepSeekDeployment::kind(&())) => {
+            Belonging::OfPredecessor
+        }
+        _ => Belonging::Foreign,
+    }
+}
+
+/// Whether everything that is planned stands in what is stored. The API server and others may have added fields; the plan's
+/// hash among the annotations betrays a field that is no longer planned.
+fn covers(planned: &Value, stored: &Value) -> bool {
+    match (planned, stored) {
+        (Value::Object(planned), Value::Object(stored)) => planned
+            .iter()
+            .all(|(key, value)| stored.get(key).map_or_else(|| is_empty(value), |found| covers(value, found))),
+        (Value::Array(planned), Value::Array(stored)) => {
+            planned.len() <= stored.len()
+                && planned.iter().enumerate().all(|(at, value)| covers(value, counterpart(at, value, stored)))
+        }
+        _ => planned == stored,
+    }
+}
+
+/// The API server does not store what is empty.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// The element of a stored list that is meant: of the same name where elements have names, else at the same place.
+fn counterpart<'a>(at: usize, value: &Value, stored: &'a [Value]) -> &'a Value {
+    let named = value.get("name").and_then(|name| stored.iter().find(|other| other.get("name") == Some(name)));
+    named.unwrap_or(&stored[at])
+}
+
+fn api_resource(kind: ChildKind) -> ApiResource {
+    match kind {
+        ChildKind::Service => ApiResource::erase::<Service>(&()),
+        ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+        ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
+    }
+}
+
+fn kind_name(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Service => "Service",
+        ChildKind::PodDisruptionBudget => "PodDisruptionBudget",
+        ChildKind::Deployment => "Deployment",
+    }
+}
+
+fn result_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unchanged => "unchanged",
+        Outcome::Written => "written",
+        Outcome::NameTaken => "name_taken",
+        Outcome::Failed { .. } => "failed",
+    }
+}
+
+/// A refusal by the API server stays one until somebody changes something; all else may pass by itself.
+pub fn failure(error: &kube::Error) -> Outcome {
+    match error {
+        kube::Error::Api(status) => {
+            Outcome::Failed { message: told(status), transient: !matches!(status.code, 400 | 403 | 404 | 405 | 422) }
+        }
+        other => Outcome::Failed { message: other.to_string(), transient: true },
+    }
+}
+
+fn told(status: &kube::core::Status) -> String {
+    match &status.status {
+        Some(StatusSummary::Failure) | None => format!("{} ({} {})", status.message, status.reason, status.code),
+        Some(StatusSummary::Success) => status.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn added_fields_do_not_matter_and_changed_ones_do() {
+        let planned = json!({"spec": {"replicas": 2, "containers": [{"name": "engine", "image": "a", "args": ["x"]}]}});
+        let mut stored = json!({"spec": {"replicas": 2, "paused": false, "containers": [
+            {"name": "sidecar", "image": "s"}, {"name": "engine", "image": "a", "args": ["x"], "pullPolicy": "Always"}]}});
+        assert!(covers(&planned, &stored));
+        stored["spec"]["containers"][1]["image"] = "b".into();
+        assert!(!covers(&planned, &stored));
+        stored["spec"]["containers"][1]["image"] = "a".into();
+        stored["spec"]["replicas"] = 3.into();
+        assert!(!covers(&planned, &stored));
+    }
+
+    #[test]
+    fn what_is_empty_need_not_be_stored() {
+        assert!(covers(&json!({"emptyDir": {}, "list": [], "gone": null}), &json!({})));
+        assert!(!covers(&json!({"emptyDir": {"medium": "Memory"}}), &json!({})));
+    }
+
+    #[test]
+    fn a_memory_is_kept_until_the_store_has_caught_up() {
+        let memory = Memory::default();
+        let written = json!({"metadata": {"name": "chat", "resourceVersion": "7"}});
+        memory.remember(ChildKind::Service, "ai", written.clone());
+        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", None), Some(written.clone()));
+        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", Some("6")), Some(written));
+        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", Some("7")), None);
+        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", None), None);
+    }
+}

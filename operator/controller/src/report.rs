@@ -1,0 +1,265 @@
+//! Writes the status, and an event when `Ready` has a new reason.
+//!
+//! Nothing is sent when nothing changed, and a transition time changes only with its status. The event follows the status: a
+//! reason that could not be written is not announced.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use deepseek_core::observed::Observed;
+use deepseek_core::plan::{Applied, Child, Facts, Outcome, Resources};
+use deepseek_core::verdict::{Refusal, Verdict};
+use deepseek_crds::condition::{ConditionType, Reason};
+use deepseek_crds::{DeepSeekDeployment, DeepSeekDeploymentStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource, ResourceExt};
+use serde_json::json;
+
+use crate::FIELD_MANAGER;
+use crate::lease::Leading;
+
+/// Longest message of a condition and of an event's note, in bytes: the API server refuses longer events.
+const LONGEST: usize = 1000;
+
+/// What is to be said about one deployment.
+#[derive(Debug)]
+pub struct Report {
+    now: Timestamp,
+    verdicts: Vec<Verdict>,
+    facts: Facts,
+    /// Something was not applied, and trying again may help.
+    pub transient_failure: Option<String>,
+}
+
+impl Report {
+    /// Joins what was decided with what became of it.
+    pub fn new(
+        owner: &DeepSeekDeployment,
+        observed: &Observed,
+        mut verdicts: Vec<Verdict>,
+        facts: Facts,
+        applied: Option<&Resources<Applied>>,
+    ) -> Self {
+        let failed = applied.and_then(|a| a.outcomes().find_map(|(child, outcome)| explain(owner, child, outcome)));
+        let transient_failure = match &failed {
+            Some((refusal, true)) => Some(refusal.message.clone()),
+            _ => None,
+        };
+        if let Some((refusal, _)) = failed {
+            override_progress(&mut verdicts, &refusal);
+        }
+        Self { now: observed.now, verdicts, facts, transient_failure }
+    }
+}
+
+/// What an outcome means for the user, and whether trying again may help by itself.
+fn explain(owner: &DeepSeekDeployment, child: &Child, outcome: &Outcome) -> Option<(Refusal, bool)> {
+    let (kind, name) = (format!("{:?}", child.kind), &child.name);
+    match outcome {
+        Outcome::Unchanged | Outcome::Written => None,
+        Outcome::NameTaken => Some((
+            Refusal::new(
+                Reason::NameTaken,
+                format!(
+                    "{kind} {name:?} already exists in namespace {:?} and does not belong to this deployment. Delete or \
+                     rename it, or create the deployment under another name.",
+                    owner.namespace().unwrap_or_default()
+                ),
+            ),
+            true,
+        )),
+        Outcome::Failed { message, transient } => Some((
+            Refusal::new(Reason::ApplyFailed, format!("{kind} {name:?} was not applied: {message}.")),
+            *transient,
+        )),
+    }
+}
+
+fn override_progress(verdicts: &mut Vec<Verdict>, refusal: &Refusal) {
+    use ConditionType::{Progressing, Ready, Reconciling, Stalled};
+    verdicts.retain(|v| !matches!(v.condition, Progressing | Ready | Reconciling | Stalled));
+    for condition in [Progressing, Ready] {
+        verdicts.push(refusal.clone().about(condition));
+    }
+    verdicts.push(Verdict::yes(Stalled, refusal.reason, refusal.message.clone()));
+}
+
+/// Writes status and events.
+pub struct Reporter {
+    client: Client,
+    recorder: Recorder,
+    /// What was written last, with the version it got: the store may be a moment behind.
+    written: Mutex<HashMap<String, (u64, DeepSeekDeploymentStatus)>>,
+}
+
+impl Reporter {
+    /// A reporter that writes with this client.
+    pub fn new(client: Client, recorder: Recorder) -> Self {
+        Self { client, recorder, written: Mutex::default() }
+    }
+
+    /// Writes the status if it differs, then announces a new reason of `Ready`.
+    ///
+    /// # Errors
+    /// When the API server does not take the status.
+    pub async fn report(
+        &self,
+        leading: &Leading,
+        owner: &DeepSeekDeployment,
+        report: &Report,
+    ) -> Result<(), kube::Error> {
+        let before = self.newest_status(owner);
+        let status = status(owner, report, &before);
+        if status == before {
+            return Ok(());
+        }
+        let version = self.write(leading, &owner.metadata, &status).await?;
+        let news = announcement(&before, &status);
+        self.remember(owner, version, status);
+        if let Some(event) = news {
+            self.publish(leading, owner, &event).await;
+        }
+        Ok(())
+    }
+
+    /// Writes the one condition that can be said of an object that cannot be read.
+    ///
+    /// # Errors
+    /// When the API server does not take the status.
+    pub async fn report_undecodable(
+        &self,
+        leading: &Leading,
+        metadata: &ObjectMeta,
+        refusal: Refusal,
+    ) -> Result<(), kube::Error> {
+        let now = Timestamp::now();
+        let verdicts = [ConditionType::Accepted, ConditionType::Ready].map(|c| refusal.clone().about(c));
+        let conditions = verdicts.iter().map(|v| condition(v, metadata.generation, now, &[])).collect();
+        let status = DeepSeekDeploymentStatus { conditions, ..DeepSeekDeploymentStatus::default() };
+        self.write(leading, metadata, &status).await.map(|_| ())
+    }
+
+    async fn write(
+        &self,
+        _: &Leading,
+        metadata: &ObjectMeta,
+        status: &DeepSeekDeploymentStatus,
+    ) -> Result<u64, kube::Error> {
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let body = json!({
+            "apiVersion": DeepSeekDeployment::api_version(&()),
+            "kind": DeepSeekDeployment::kind(&()),
+            // the UID: a status must not land on a namesake that was made meanwhile
+            "metadata": {"name": name, "uid": metadata.uid},
+            "status": status,
+        });
+        let api: Api<DeepSeekDeployment> =
+            Api::namespaced(self.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
+        let written = api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&body)).await;
+        match written {
+            Ok(object) => Ok(version(object.metadata.resource_version.as_deref())),
+            // deleted meanwhile, or made anew: there is nobody left to tell
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn publish(&self, _: &Leading, owner: &DeepSeekDeployment, event: &Event) {
+        if let Err(error) = self.recorder.publish(event, &owner.object_ref(&())).await {
+            tracing::warn!(%error, reason = event.reason, "event not published");
+        }
+    }
+
+    fn newest_status(&self, owner: &DeepSeekDeployment) -> DeepSeekDeploymentStatus {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = owner.uid().unwrap_or_default();
+        let stored = owner.status.clone().unwrap_or_default();
+        match written.get(&uid) {
+            Some((at, status)) if *at > version(owner.metadata.resource_version.as_deref()) => status.clone(),
+            Some(_) => {
+                written.remove(&uid);
+                stored
+            }
+            None => stored,
+        }
+    }
+
+    fn remember(&self, owner: &DeepSeekDeployment, version: u64, status: DeepSeekDeploymentStatus) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(owner.uid().unwrap_or_default(), (version, status));
+    }
+}
+
+fn version(text: Option<&str>) -> u64 {
+    text.and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
+fn status(owner: &DeepSeekDeployment, report: &Report, before: &DeepSeekDeploymentStatus) -> DeepSeekDeploymentStatus {
+    let Facts { replicas, ready_replicas, ready, selector, endpoint, model, placement } = report.facts.clone();
+    let generation = owner.metadata.generation;
+    let conditions =
+        report.verdicts.iter().map(|verdict| condition(verdict, generation, report.now, &before.conditions)).collect();
+    DeepSeekDeploymentStatus {
+        observed_generation: generation,
+        replicas: Some(replicas),
+        ready_replicas: Some(ready_replicas),
+        ready: Some(ready),
+        selector: Some(selector),
+        endpoint: endpoint.or_else(|| before.endpoint.clone()),
+        model: model.or_else(|| before.model.clone()),
+        placement: placement.or_else(|| before.placement.clone()),
+        conditions,
+    }
+}
+
+/// One condition; its transition time is that of the last change of its status.
+fn condition(verdict: &Verdict, generation: Option<i64>, now: Timestamp, before: &[Condition]) -> Condition {
+    let same = before.iter().find(|c| c.type_ == verdict.condition.as_str() && c.status == verdict.status());
+    // the API keeps whole seconds
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: verdict.condition.to_string(),
+        status: verdict.status().to_owned(),
+        reason: verdict.reason.to_string(),
+        message: shortened(&verdict.message),
+        observed_generation: generation,
+        last_transition_time: same.map_or(Time(now), |c| c.last_transition_time.clone()),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().find(|(at, c)| at + c.len_utf8() > LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// An event is due when `Ready` has another reason than before, except for the steps in between.
+fn announcement(before: &DeepSeekDeploymentStatus, after: &DeepSeekDeploymentStatus) -> Option<Event> {
+    let ready = |status: &DeepSeekDeploymentStatus| {
+        status.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str()).cloned()
+    };
+    let now = ready(after)?;
+    let on_the_way = [Reason::Starting, Reason::RollingOut].iter().any(|r| r.as_str() == now.reason);
+    if on_the_way || ready(before).is_some_and(|then| then.reason == now.reason) {
+        return None;
+    }
+    let wanted = [Reason::Suspended, Reason::ScaledToZero].iter().any(|r| r.as_str() == now.reason);
+    Some(Event {
+        type_: if now.status == "True" || wanted { EventType::Normal } else { EventType::Warning },
+        reason: now.reason,
+        note: Some(now.message),
+        action: "Reconcile".into(),
+        secondary: None,
+    })
+}
+
+/// The same recorder for every pass.
+pub fn recorder(client: Client, identity: &str) -> Recorder {
+    let reporter =
+        kube::runtime::events::Reporter { controller: FIELD_MANAGER.into(), instance: Some(identity.to_owned()) };
+    Recorder::new(client, reporter)
+}
