@@ -127,6 +127,7 @@ section_network() {
     check "asked again, the same address" is "$(lab forward east default/echo:80)" "$address"
     lab kubeconfig east >"$scratch/kubeconfig"
     check "the API server from outside" "$BIN/kubectl" --kubeconfig "$scratch/kubeconfig" get --raw /readyz
+    check "Helm" lab helm east list
     check "status names the forwarders" status_says '.forwards | length == 2'
     check "unforward" eval 'lab unforward east default/echo:80 && not outside "http://$address/"'
 }
