@@ -23,6 +23,7 @@ build() {
 }
 
 kube() {
+    # shellcheck disable=SC1007
     local v minor stamp= p
     v=$(version_of kube k8s.io/kubernetes)
     minor=${v#v1.} minor=${minor%%.*}

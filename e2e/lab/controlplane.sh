@@ -15,6 +15,7 @@ cluster_env() {
     . "$D/settings" # C and the ports
     BRIDGE=$LAB_ID-b$C
     HOST_IP=10.89.$C.1              # the control plane, on the cluster's bridge
+    # shellcheck disable=SC2034 # node-init.sh gets it from the environment
     POD_CIDR=10.$((100 + C)).0.0/16 # node N has 10.(100+C).N.0/24
     SERVICE_CIDR=10.$((120 + C)).0.0/16
     DNS_IP=10.$((120 + C)).0.10

@@ -4,6 +4,7 @@
 name=$1 total=$2 pattern=$3
 start=$SECONDS seen=0 shown=$SECONDS
 tty=; [ -t 2 ] && tty=1
+# shellcheck disable=SC2059 # the format is one of those below
 show() { printf "$1" "$name" "$seen" "$total" "$((SECONDS - start))" >&2; shown=$SECONDS; }
 while IFS= read -r line; do
     if [[ $line =~ $pattern ]]; then

@@ -15,6 +15,7 @@ survey() {
         for part in $(parts); do echo "part $name $part $(state_of "$D" "$part") $D/log/$part.log"; done
         survey_nodes
     done
+    # shellcheck disable=SC2153
     sed 's/^/fault /' "$STATE/faults" 2>/dev/null || true
 }
 survey_nodes() {
@@ -23,6 +24,7 @@ survey_nodes() {
         jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.allocatable.nvidia\.com/gpu}{"\n"}{end}' 2>/dev/null || true)
     for n in $(real_nodes); do
         node_env "$n"
+        # shellcheck disable=SC2153
         read -r _ ready gpus <<<"$(grep "^$NODE " <<<"$seen")" || true
         power=off cable=cut
         ! node_pid >/dev/null || power=on
