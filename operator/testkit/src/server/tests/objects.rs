@@ -210,6 +210,18 @@ async fn a_child_of_nobody_is_garbage_and_the_collector_can_rest() {
 }
 
 #[tokio::test]
+async fn an_owner_counts_only_under_its_own_name_and_within_reach() {
+    let world = World::new();
+    let mut owner = world.put(config_map("owner"));
+    world.put(config_map("near").owned_by(&owner));
+    world.put(config_map("far").within("ai").owned_by(&owner));
+    owner["metadata"]["name"] = json!("misspelt");
+    world.put(config_map("wrong").owned_by(&owner));
+    let left: Vec<_> = world.all::<ConfigMap>().iter().map(ResourceExt::name_any).collect();
+    assert_eq!(left, ["near", "owner"]);
+}
+
+#[tokio::test]
 async fn foreground_waits_for_dependants_and_orphan_spares_them() {
     let world = World::new();
     let owner = world.put(config_map("owner"));

@@ -121,6 +121,16 @@ async fn a_watch_can_fall_silent_and_lose_an_event() {
     assert_eq!(heard(&mut events), ["added b"]);
 }
 
+#[tokio::test]
+async fn a_watch_from_the_future_waits_for_it() {
+    let world = World::new();
+    let ahead = (world.revision() + 1).to_string();
+    let mut events = watch(&world, &WatchParams::default(), &ahead).await;
+    world.put(config_map("a"));
+    world.put(config_map("b"));
+    assert_eq!(heard(&mut events), ["added b"], "what the client claims to know is not shown");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_watch_ends_when_its_time_is_over() {
     let world = World::new();
