@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// An image in place of the catalogue's, as ENGINE=IMAGE; may be given for each engine.
     #[arg(long = "engine-image", value_parser = engine_image)]
     engine_images: Vec<(String, String)>,
+    /// The operator's own image, mounted into engines that would otherwise cut running answers off when they stop.
+    #[arg(long, env = "OPERATOR_IMAGE")]
+    tools_image: Option<String>,
 }
 
 fn engine_image(text: &str) -> Result<(String, String), String> {
@@ -95,7 +98,10 @@ impl From<Options> for deepseek_controller::Options {
                 timeout: Duration::from_secs(options.canary_timeout),
                 ..Rhythm::default()
             },
-            settings: Settings { engine_images: options.engine_images.into_iter().collect() },
+            settings: Settings {
+                engine_images: options.engine_images.into_iter().collect(),
+                tools_image: options.tools_image,
+            },
         }
     }
 }

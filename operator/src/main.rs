@@ -1,7 +1,10 @@
 //! The binary `deepseek-operator`: one small image, a subcommand for each part.
 
+mod check;
 mod controller;
 mod crds;
+mod drain;
+mod http;
 mod logs;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +23,10 @@ struct Cli {
 enum Command {
     /// Watches DeepSeekDeployments and keeps the cluster as they say.
     Controller(controller::Options),
+    /// Waits until an address answers with HTTP 200; for `helm test`.
+    Check(check::Options),
+    /// Waits until an engine has nothing left to do; runs in engines before they are stopped.
+    Drain(drain::Options),
     /// Prints the custom resource definitions as YAML.
     Crds,
 }
@@ -29,6 +36,8 @@ fn main() -> anyhow::Result<()> {
     logs::start(&cli.logs);
     match cli.command {
         Command::Controller(options) => controller::run(options),
+        Command::Check(options) => check::run(&options),
+        Command::Drain(options) => drain::run(&options),
         Command::Crds => crds::print(),
     }
 }

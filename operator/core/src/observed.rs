@@ -29,6 +29,9 @@ pub struct Observed {
 pub struct Settings {
     /// Images that take the place of the catalogue's, by engine type; for clusters with a registry of their own.
     pub engine_images: BTreeMap<String, String>,
+    /// Image with the operator's own program, mounted into engines that need help with draining; `None` when there is none,
+    /// and then such engines cut running answers off when they stop.
+    pub tools_image: Option<String>,
 }
 
 /// A node and what is free on it.

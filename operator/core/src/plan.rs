@@ -14,7 +14,7 @@ use crate::decide::conditions::{Subject, conditions};
 use crate::decide::place::{Choice, Placement, place};
 use crate::decide::rollout::{Rollout, Running, rollout};
 use crate::observed::Observed;
-use crate::render::deployment::{Template, deployment, template};
+use crate::render::deployment::{Template, deployment, template, tools_of};
 use crate::render::disruption_budget::disruption_budget;
 use crate::render::service::{endpoint, service};
 use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL, engine_selector_text};
@@ -193,7 +193,7 @@ impl Plan {
         placement: &Placement,
         image: String,
     ) -> Self {
-        let template = template(owner, accepted, placement, image);
+        let template = template(owner, accepted, placement, image, observed.settings.tools_image.is_some());
         let revision = template.revision.clone();
         let workload = workload(owner, observed, accepted, placement, template);
         let subject = Subject {
@@ -219,6 +219,11 @@ fn workload(
 ) -> Child {
     let running = observed.workload.as_deref().map(|stored| running(stored, &template.revision));
     let way = rollout(placement, accepted.replicas, running);
+    let kept = running.filter(|r| r.same_revision).and(observed.workload.as_deref()).and_then(tools_of);
+    let template = match kept.or(observed.settings.tools_image.as_deref()) {
+        Some(image) => template.with_tools(image),
+        None => template,
+    };
     deployment(owner, accepted, placement, template, way)
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use deepseek_crds::DeepSeekDeployment;
-use deepseek_crds::v1alpha1::ModelSource;
+use deepseek_crds::v1alpha1::{EngineType, ModelSource};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, ImageVolumeSource, Lifecycle,
+    Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, ExecAction, ImageVolumeSource, Lifecycle,
     LifecycleHandler, LocalObjectReference, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
     PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
     SeccompProfile, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
@@ -33,6 +33,9 @@ use crate::plan::{Child, ChildKind};
 const LEAVE_SECONDS: i64 = 5;
 /// Beyond the drain time, for the engine's own end.
 const END_SECONDS: i64 = 25;
+/// Where the operator's own program is mounted in an engine's container that needs help with draining.
+const TOOLS: &str = "/deepseek";
+const TOOLS_VOLUME: &str = "tools";
 /// Nobody's user and group: no image of ours or upstream's owns files as this one.
 const USER: i64 = 65532;
 
@@ -44,16 +47,49 @@ pub struct Template {
     pub revision: String,
 }
 
-/// Renders the Pod template; it depends on the spec and the placement alone.
-pub fn template(owner: &DeepSeekDeployment, accepted: &Accepted<'_>, placement: &Placement, image: String) -> Template {
+impl Template {
+    /// Sets the image with the operator's own program. It is no part of the revision: a new operator must not restart engines.
+    #[must_use]
+    pub fn with_tools(mut self, image: &str) -> Self {
+        let volumes = self.pod.spec.as_mut().and_then(|spec| spec.volumes.as_mut());
+        if let Some(tools) = volumes.into_iter().flatten().find(|volume| volume.name == TOOLS_VOLUME) {
+            tools.image =
+                Some(ImageVolumeSource { reference: Some(image.to_owned()), pull_policy: Some("IfNotPresent".into()) });
+        }
+        self
+    }
+}
+
+/// The image with the operator's own program that a stored Deployment uses.
+pub fn tools_of(stored: &Deployment) -> Option<&str> {
+    let volumes = stored.spec.as_ref()?.template.spec.as_ref()?.volumes.as_ref()?;
+    volumes.iter().find(|volume| volume.name == TOOLS_VOLUME)?.image.as_ref()?.reference.as_deref()
+}
+
+/// Whether the engine cuts answers off when it is told to stop, so that somebody must first wait until it is idle. Of llama.cpp
+/// this was seen; the simulator finishes what it has begun; of a custom engine nothing is known.
+fn needs_tools(accepted: &Accepted<'_>, tools: bool) -> bool {
+    tools && accepted.engine.engine == EngineType::LlamaCpp
+}
+
+/// Renders the Pod template; it depends on the spec and the placement alone. `tools`: whether there is an image with the
+/// operator's own program.
+pub fn template(
+    owner: &DeepSeekDeployment,
+    accepted: &Accepted<'_>,
+    placement: &Placement,
+    image: String,
+    tools: bool,
+) -> Template {
     let name = owner.name_any();
+    let tools = needs_tools(accepted, tools);
     let mut pod = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels(&name)),
             annotations: Some([(SERVED_NAMES.to_owned(), accepted.served_names.join(","))].into()),
             ..ObjectMeta::default()
         }),
-        spec: Some(pod_spec(&name, accepted, placement, image)),
+        spec: Some(pod_spec(&name, accepted, placement, image, tools)),
     };
     let revision = fingerprint(&serde_json::to_value(&pod).unwrap_or_default());
     if let Some(labels) = pod.metadata.as_mut().and_then(|m| m.labels.as_mut()) {
@@ -107,7 +143,7 @@ fn strategy(rollout: Rollout) -> DeploymentStrategy {
     }
 }
 
-fn pod_spec(name: &str, accepted: &Accepted<'_>, placement: &Placement, image: String) -> PodSpec {
+fn pod_spec(name: &str, accepted: &Accepted<'_>, placement: &Placement, image: String, tools: bool) -> PodSpec {
     let selector = &accepted.placement.node_selector;
     let pull_secrets = accepted.source.and_then(|s| s.image.as_ref()).map_or(&[][..], |i| &i.pull_secret_names);
     PodSpec {
@@ -128,13 +164,13 @@ fn pod_spec(name: &str, accepted: &Accepted<'_>, placement: &Placement, image: S
         topology_spread_constraints: Some(vec![spread(name)]),
         image_pull_secrets: (!pull_secrets.is_empty())
             .then(|| pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
-        containers: vec![container(accepted, placement, image)],
-        volumes: Some(volumes(accepted)),
+        containers: vec![container(accepted, placement, image, tools)],
+        volumes: Some(volumes(accepted, tools)),
         ..PodSpec::default()
     }
 }
 
-fn container(accepted: &Accepted<'_>, placement: &Placement, image: String) -> Container {
+fn container(accepted: &Accepted<'_>, placement: &Placement, image: String, tools: bool) -> Container {
     let probes = probes(&accepted.engine.engine, accepted.facts.weights.0);
     let (args, env) = (args(accepted, placement), env(accepted, placement));
     Container {
@@ -154,22 +190,30 @@ fn container(accepted: &Accepted<'_>, placement: &Placement, image: String) -> C
         liveness_probe: Some(probes.liveness),
         // what the engine said last, for the status
         termination_message_policy: Some("FallbackToLogsOnError".into()),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction { seconds: LEAVE_SECONDS }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
+        lifecycle: Some(Lifecycle { pre_stop: Some(pre_stop(accepted, tools)), ..Lifecycle::default() }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(mounts(accepted)),
+        volume_mounts: Some(mounts(accepted, tools)),
         ..Container::default()
     }
+}
+
+/// Leave the Service first; then, where the engine would cut answers off, wait until it is idle.
+fn pre_stop(accepted: &Accepted<'_>, tools: bool) -> LifecycleHandler {
+    if !tools {
+        let sleep = Some(SleepAction { seconds: LEAVE_SECONDS });
+        return LifecycleHandler { sleep, ..LifecycleHandler::default() };
+    }
+    let (after, timeout) = (LEAVE_SECONDS.to_string(), accepted.drain_seconds.to_string());
+    let program = format!("{TOOLS}/deepseek-operator");
+    let command = [program.as_str(), "drain", "--after", after.as_str(), "--timeout", timeout.as_str()]
+        .map(str::to_owned)
+        .to_vec();
+    LifecycleHandler { exec: Some(ExecAction { command: Some(command) }), ..LifecycleHandler::default() }
 }
 
 /// Accelerators are asked for as limits, which is what device plug-ins want; memory that the user names is also the most
@@ -192,7 +236,7 @@ fn resources(accepted: &Accepted<'_>, placement: &Placement) -> ResourceRequirem
     }
 }
 
-fn mounts(accepted: &Accepted<'_>) -> Vec<VolumeMount> {
+fn mounts(accepted: &Accepted<'_>, tools: bool) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.into(),
         mount_path: path.into(),
@@ -201,10 +245,11 @@ fn mounts(accepted: &Accepted<'_>) -> Vec<VolumeMount> {
     };
     let weights = accepted.source.map(|_| mount("weights", MODELS, true));
     let shared = accepted.resources.shared_memory.as_ref().map(|_| mount("shared-memory", "/dev/shm", false));
-    [mount("tmp", "/tmp", false)].into_iter().chain(weights).chain(shared).collect()
+    let tools = tools.then(|| mount(TOOLS_VOLUME, TOOLS, true));
+    [mount("tmp", "/tmp", false)].into_iter().chain(weights).chain(shared).chain(tools).collect()
 }
 
-fn volumes(accepted: &Accepted<'_>) -> Vec<Volume> {
+fn volumes(accepted: &Accepted<'_>, tools: bool) -> Vec<Volume> {
     let tmp = Volume { name: "tmp".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
     let shared = accepted.resources.shared_memory.as_ref().map(|size| Volume {
         name: "shared-memory".into(),
@@ -214,7 +259,8 @@ fn volumes(accepted: &Accepted<'_>) -> Vec<Volume> {
         }),
         ..Volume::default()
     });
-    [tmp].into_iter().chain(accepted.source.map(weights)).chain(shared).collect()
+    let tools = tools.then(|| Volume { name: TOOLS_VOLUME.into(), ..Volume::default() });
+    [tmp].into_iter().chain(accepted.source.map(weights)).chain(shared).chain(tools).collect()
 }
 
 fn weights(source: &ModelSource) -> Volume {
