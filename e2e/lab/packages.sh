@@ -17,6 +17,12 @@ ip iproute2
 nft nftables
 openssl openssl
 cc gcc
+c++ g++
+cmake cmake
+make make
+file file
+curl curl
+jq jq
 pkg-config pkg-config
 COMMANDS
     [ -f /usr/include/stdlib.h ] || echo libc6-dev

@@ -1,0 +1,37 @@
+# Every command a person or CI needs; `make help` lists them. The recipes are one line each: the work is in the scripts.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+TARGET := $(shell uname -m)-unknown-linux-gnu
+OPERATOR_BINARY := target/$(TARGET)/release/deepseek-operator
+export OPERATOR_BINARY
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+.PHONY: demo demo-down
+demo: ## From this machine to an answer: builds what is missing, starts a cluster, installs, asks a model
+	@e2e/demo.sh
+demo-down: ## Ends the demo's cluster
+	@LAB_ID=demo e2e/lab/lab down
+
+.PHONY: operator generate
+operator: ## Builds the operator: one static binary
+	@RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release -p deepseek-operator --target $(TARGET)
+generate: ## Rewrites what is generated from the code: definitions, golden files
+	@UPDATE=1 cargo test -q --locked -p deepseek-crds -p deepseek-core >/dev/null
+	@cp crds/yaml/*.yaml charts/deepseek-operator/crd-files/
+
+.PHONY: test lint
+test: ## Runs every test; the last line counts them
+	@e2e/test.sh
+lint: ## Formats, lints and licences, as CI checks them
+	@e2e/lint.sh
+
+.PHONY: lab lab-down lab-status
+lab: ## Starts a lab cluster with two real nodes, building what is missing
+	@e2e/lab/packages.sh && e2e/lab/build.sh && e2e/lab/lab up --stay
+lab-down: ## Ends the lab and leaves nothing behind
+	@e2e/lab/lab down
+lab-status: ## Shows the lab
+	@e2e/lab/lab status

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# From a machine with compilers to a chat completion: builds what is missing, starts a cluster with two real nodes, installs the
+# chart, applies examples/quickstart and asks the model. Running it again takes up where things are.
+# Writes target/demo.json and target/demo.kubeconfig; the last line is "demo: ok" only if all of it was true.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+export LAB_ID=demo PATH=$PATH:/usr/sbin:/sbin
+lab=e2e/lab/lab
+kubeconfig=$top/target/demo.kubeconfig
+target=$(uname -m)-unknown-linux-gnu
+export OPERATOR_BINARY=$top/target/$target/release/deepseek-operator
+mkdir -p target
+steps=target/demo.steps
+: >"$steps"
+
+fail() { printf 'demo: failed: %s\n' "$*" >&2; exit 1; }
+
+# step NAME COMMAND...: runs it, and keeps how long it took
+step() {
+    local name=$1 from=$EPOCHREALTIME seconds
+    shift
+    printf '\n== %s\n' "$name" >&2
+    "$@" || fail "$name; what it said is above"
+    seconds=$(awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+    printf '%s\t%s\n' "$seconds" "$name" >>"$steps"
+    printf '   %s s\n' "$seconds" >&2
+}
+
+packages() { e2e/lab/packages.sh; }
+tools() { e2e/lab/build.sh kube etcd cni containerd runc pause helm coredns device_plugin forward; }
+engine() { e2e/engine/build.sh llama_server model llama-server tiny-model; }
+operator() { make --no-print-directory operator && e2e/engine/build.sh operator; }
+
+cluster() {
+    # a lab of an earlier run, if it is well, will do
+    if ! $lab status --json 2>/dev/null | grep -q '"up": *true'; then
+        $lab down
+        $lab up --stay --nodes 2 --gpus 2
+    fi
+    $lab ready east 60
+    $lab kubeconfig east >"$kubeconfig"
+}
+images() { $lab import east all target/lab/images/{operator,llama-server,tiny-model}.tar >/dev/null; }
+
+chart() {
+    $lab helm east upgrade --install deepseek-operator "$top/charts/deepseek-operator" \
+        --namespace deepseek-system --create-namespace --wait --timeout 2m \
+        --set image.repository=lab.local/deepseek-operator --set image.tag=dev \
+        --set engineImages.LlamaCpp=lab.local/llama-server:1 >/dev/null
+    $lab kubectl east rollout restart -n deepseek-system deployment/deepseek-operator >/dev/null
+    $lab kubectl east rollout status -n deepseek-system deployment/deepseek-operator --timeout=2m >&2
+}
+
+quickstart() {
+    local seconds=0 seen='' line
+    for file in examples/quickstart/namespace.yaml examples/quickstart/deployment.yaml; do
+        $lab kubectl east apply -f - <"$file" >&2
+    done
+    while :; do
+        line=$($lab kubectl east get dsd -n ai chat --no-headers -o \
+            'custom-columns=R:.status.ready,W:.status.conditions[?(@.type=="Ready")].reason,S:.status.conditions[?(@.type=="Ready")].status')
+        [ "$line" = "$seen" ] || printf '   %3d s  %s\n' "$seconds" "$line" >&2
+        seen=$line
+        [[ $line != *True ]] || return 0
+        [ $seconds -lt 90 ] || { $lab kubectl east describe dsd -n ai chat >&2; return 1; }
+        sleep 1
+        seconds=$((seconds + 1))
+    done
+}
+
+ask() {
+    endpoint=$($lab forward east ai/chat:8000)
+    answer=$(curl -sf -m 30 "http://$endpoint/v1/chat/completions" -H 'content-type: application/json' \
+        -d '{"model": "deepseek-tiny", "messages": [{"role": "user", "content": "What is a bank?"}], "max_tokens": 24}' |
+        jq -er '.choices[0].message.content')
+    [ -n "$answer" ] || return 1
+    printf '   user:       What is a bank?\n   assistant: %s\n' "$answer" >&2
+}
+
+step 'Debian packages' packages
+step 'Kubernetes and its tools' tools
+step 'llama.cpp and a tiny model' engine
+step 'the operator' operator
+step 'a cluster with two real nodes' cluster
+step 'images onto the nodes' images
+step 'the chart' chart
+step 'the quickstart, until it is Ready' quickstart
+step 'a chat completion' ask
+
+jq -nR --arg kubeconfig "$kubeconfig" --arg endpoint "http://$endpoint/v1" --arg answer "$answer" \
+    '{steps: [inputs | split("\t") | {name: .[1], seconds: (.[0] | tonumber)}],
+      kubeconfig: $kubeconfig, endpoint: $endpoint, answer: $answer}' <"$steps" >target/demo.json
+
+cat <<TXT
+
+The weights are random, so the words are too; the way they took is the real one. Go on with:
+
+    export KUBECONFIG=$kubeconfig
+    $top/target/lab/bin/kubectl get dsd -A
+    $top/target/lab/bin/kubectl describe dsd -n ai chat
+    curl http://$endpoint/v1/models
+    make demo-down
+
+$(awk -F'\t' '{ printf "%8.1f s  %s\n", $1, $2; sum += $1 } END { printf "%8.1f s  in all\n", sum }' "$steps")
+demo: ok
+TXT
