@@ -1,5 +1,7 @@
 //! The generated definitions: what is committed is what the code says, and every field is explained.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test speaks by panicking")]
+
 use std::path::Path;
 
 use deepseek_crds::schema;
@@ -41,7 +43,7 @@ fn for_each_leaf(path: &str, schema: &Value, check: &mut dyn FnMut(&str, &Value)
 }
 
 fn each(check: &mut dyn FnMut(&str, &Value)) {
-    let crd = serde_json::to_value(schema::deepseekdeployments()).expect("json");
+    let crd = serde_json::to_value(schema::deepseekdeployments()).unwrap();
     let root = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     for_each_leaf("spec", &root["spec"], check);
     for_each_leaf("status", &root["status"], check);
@@ -83,7 +85,7 @@ fn every_list_string_and_number_of_the_spec_is_bounded() {
 
 #[test]
 fn formats_are_known_to_the_api_server() {
-    let crd = serde_json::to_string(&schema::deepseekdeployments()).expect("json");
+    let crd = serde_json::to_string(&schema::deepseekdeployments()).unwrap();
     for unknown in ["uint8", "uint16", "uint32", "uint64", "\"double\"", "\"float\""] {
         assert!(!crd.contains(unknown), "format {unknown}");
     }
@@ -91,7 +93,7 @@ fn formats_are_known_to_the_api_server() {
 
 #[test]
 fn rules_say_what_to_do() {
-    let crd = serde_json::to_value(schema::deepseekdeployments()).expect("json");
+    let crd = serde_json::to_value(schema::deepseekdeployments()).unwrap();
     let mut rules = Vec::new();
     collect_rules(&crd, &mut rules);
     assert!(rules.len() >= 6, "{rules:?}");
