@@ -108,15 +108,28 @@ impl Elector {
         });
     }
 
-    /// Gives the lease back, so that nobody has to wait for its end.
+    /// Gives the lease back, so that nobody has to wait for its end. It is read again first: an answer to our last renewal may
+    /// have been dropped with the loop.
     pub async fn release(&mut self) {
-        let Some(Held { mut lease, .. }) = self.held.take() else { return };
-        let spec = lease.spec.get_or_insert_default();
-        spec.holder_identity = None;
-        spec.lease_duration_seconds = Some(1);
-        if let Err(error) = self.replace(&lease).await {
-            tracing::warn!(%error, "lease not released; the successor waits for its end");
+        if self.held.take().is_none() {
+            return;
         }
+        match tokio::time::timeout(ANSWER, self.give_back()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "lease not released; the successor waits for its end"),
+            Err(_) => tracing::warn!("no answer about the lease; the successor waits for its end"),
+        }
+    }
+
+    async fn give_back(&self) -> Result<(), kube::Error> {
+        let mut lease = self.api.get(&self.claimant.name).await?;
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_ref() == Some(&self.claimant.identity) {
+            spec.holder_identity = None;
+            spec.lease_duration_seconds = Some(1);
+            self.replace(&lease).await?;
+        }
+        Ok(())
     }
 
     async fn renew(&mut self) -> Result<(), kube::Error> {

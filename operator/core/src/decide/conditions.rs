@@ -16,9 +16,6 @@ use crate::observed::{Canary, Claim, Observed, Pod, Trouble};
 use crate::render::service::endpoint;
 use crate::verdict::{Refusal, Verdict};
 
-/// Restarts from which an engine counts as crashing rather than unlucky.
-const CRASHES: i32 = 1;
-
 /// All that conditions are about.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -248,7 +245,7 @@ fn starting(subject: &Subject<'_>) -> (Reason, String) {
 fn trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
     let troubles = || subject.pods().filter_map(|pod| pod.trouble.as_ref().map(|trouble| (pod, trouble)));
     let crash = troubles().find_map(|(pod, trouble)| match trouble {
-        Trouble::Crashing { exit_code, restarts, message } if *restarts >= CRASHES => {
+        Trouble::Crashing { exit_code, message, .. } => {
             Some((Reason::EngineCrashing, crashing(subject, pod, *exit_code, message)))
         }
         _ => None,
