@@ -34,11 +34,7 @@ operator() { make --no-print-directory operator && e2e/engine/build.sh operator;
 
 cluster() {
     # a lab of an earlier run, if it is well, will do
-    if ! $lab status --json 2>/dev/null | grep -q '"up": *true'; then
-        $lab down
-        $lab up --stay --nodes 2 --gpus 2
-    fi
-    $lab ready east 60
+    $lab ready east 20 2>/dev/null || { $lab down && $lab up --stay --nodes 2 --gpus 2 >/dev/null; } || return
     $lab kubeconfig east >"$kubeconfig"
 }
 images() { $lab import east all target/lab/images/{operator,llama-server,tiny-model}.tar >/dev/null; }
@@ -47,34 +43,41 @@ chart() {
     $lab helm east upgrade --install deepseek-operator "$top/charts/deepseek-operator" \
         --namespace deepseek-system --create-namespace --wait --timeout 2m \
         --set image.repository=lab.local/deepseek-operator --set image.tag=dev \
-        --set engineImages.LlamaCpp=lab.local/llama-server:1 >/dev/null
-    $lab kubectl east rollout restart -n deepseek-system deployment/deepseek-operator >/dev/null
-    $lab kubectl east rollout status -n deepseek-system deployment/deepseek-operator --timeout=2m >&2
+        --set engineImages.LlamaCpp=lab.local/llama-server:1 >/dev/null && newest_operator
+}
+# The tag stays the same, so Kubernetes does not see that the program behind it is another than in an earlier run.
+newest_operator() {
+    local mark=${TMPDIR:-/tmp}/deepseek-lab-$LAB_ID/operator.sha256
+    if [ -f "$mark" ] && ! sha256sum --status -c "$mark"; then
+        $lab kubectl east rollout restart -n deepseek-system deployment/deepseek-operator >/dev/null &&
+            $lab kubectl east rollout status -n deepseek-system deployment/deepseek-operator --timeout=2m >/dev/null || return
+    fi
+    sha256sum "$OPERATOR_BINARY" >"$mark"
 }
 
 quickstart() {
     local seconds=0 seen='' line
     for file in examples/quickstart/namespace.yaml examples/quickstart/deployment.yaml; do
-        $lab kubectl east apply -f - <"$file" >&2
+        $lab kubectl east apply -f - <"$file" >&2 || return
     done
-    while :; do
-        line=$($lab kubectl east get dsd -n ai chat --no-headers -o \
-            'custom-columns=R:.status.ready,W:.status.conditions[?(@.type=="Ready")].reason,S:.status.conditions[?(@.type=="Ready")].status')
+    while [ $seconds -lt 90 ]; do
+        line=$($lab kubectl east get dsd -n quickstart chat --no-headers -o \
+            'custom-columns=R:.status.ready,W:.status.conditions[?(@.type=="Ready")].reason,S:.status.conditions[?(@.type=="Ready")].status') || return
         [ "$line" = "$seen" ] || printf '   %3d s  %s\n' "$seconds" "$line" >&2
         seen=$line
         [[ $line != *True ]] || return 0
-        [ $seconds -lt 90 ] || { $lab kubectl east describe dsd -n ai chat >&2; return 1; }
         sleep 1
         seconds=$((seconds + 1))
     done
+    $lab kubectl east describe dsd -n quickstart chat >&2
+    return 1
 }
 
 ask() {
-    endpoint=$($lab forward east ai/chat:8000)
+    endpoint=$($lab forward east quickstart/chat:8000) || return
     answer=$(curl -sf -m 30 "http://$endpoint/v1/chat/completions" -H 'content-type: application/json' \
         -d '{"model": "deepseek-tiny", "messages": [{"role": "user", "content": "What is a bank?"}], "max_tokens": 24}' |
-        jq -er '.choices[0].message.content')
-    [ -n "$answer" ] || return 1
+        jq -er '.choices[0].message.content') || return
     printf '   user:       What is a bank?\n   assistant: %s\n' "$answer" >&2
 }
 
@@ -98,7 +101,7 @@ The weights are random, so the words are too; the way they took is the real one.
 
     export KUBECONFIG=$kubeconfig
     $top/target/lab/bin/kubectl get dsd -A
-    $top/target/lab/bin/kubectl describe dsd -n ai chat
+    $top/target/lab/bin/kubectl describe dsd -n quickstart chat
     curl http://$endpoint/v1/models
     make demo-down
 
