@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # test.sh: renders the chart with several sets of values and checks what comes out; touches no cluster. Ends with
 # "N passed, N failed", and fails if anything did. Needs helm (on PATH, the lab's, or $HELM), jq and kubectl (the same way).
-set -euo pipefail
 # shellcheck disable=SC2016 # variables in single quotes are those of jq
+set -euo pipefail
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 CHART=$TOP/charts/deepseek-operator
 program() { command -v "$1" || { [ -x "$TOP/target/lab/bin/$1" ] && echo "$TOP/target/lab/bin/$1"; } || { echo "needed: $1" >&2; exit 2; }; }
