@@ -72,7 +72,7 @@ impl World {
         assert!(came, "waited {limit:?} in vain for: {what}\nlast requests:\n{}", self.last_requests());
     }
 
-    /// Waits until no request (watches aside) has come for this long. With a paused clock this is exact:
+    /// Waits until no request (watches and Leases aside) has come for this long. With a paused clock this is exact:
     /// time moves only when every task waits.
     ///
     /// # Panics
@@ -81,7 +81,7 @@ impl World {
         for _ in 0..1000 {
             let mark = self.mark();
             sleep(span).await;
-            if self.requests_since(mark).iter().all(Record::is_watch) {
+            if self.requests_since(mark).iter().all(|record| record.is_watch() || record.is_lease()) {
                 return;
             }
         }
