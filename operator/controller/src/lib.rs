@@ -8,13 +8,14 @@
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
 //! | how the status and events are written | [`report`] |
-//! | how engines are asked for a token | [`sentry`] |
+//! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
 //! | who may write | [`lease`] |
 //! | connections to the API server and their time limits | [`clients`] |
 //! | `/livez`, `/readyz`, `/metrics`, `/debug/state` | [`admin`] |
 
 pub mod admin;
 pub mod apply;
+pub mod canary;
 pub mod clients;
 pub mod lease;
 pub mod metrics;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin};
 use crate::apply::{Applier, Memory};
+use crate::canary::{OpenAi, Prober};
 use crate::clients::{ClientError, Clients};
 use crate::lease::{Claimant, Elector, Leading};
 use crate::metrics::Metrics;
@@ -75,20 +76,26 @@ pub enum RunError {
 /// [`RunError`] when it cannot start. An API server that cannot be reached is no reason to end: it is asked again.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let clients = Clients::connect(options.kubeconfig.as_deref(), options.context.clone()).await?;
-    run_with(clients, options, stop).await
+    run_with(clients, Arc::new(OpenAi::default()), options, stop).await
 }
 
-/// The same with connections that exist already.
+/// The same with connections that exist already, and any way to ask engines.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start.
-pub async fn run_with(clients: Clients, options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run_with(
+    clients: Clients,
+    prober: Arc<dyn Prober>,
+    options: Options,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new()?);
     let (queue, woken) = unbounded_channel();
     let (waker, mut tasks) = (Waker::new(queue), JoinSet::new());
     let stores = watch(&clients.watch, &waker, &metrics, &mut tasks);
     let canaries = Canaries::default();
-    tasks.spawn(sentry(stores.pods.clone(), canaries.clone(), waker.clone(), metrics.clone(), options.rhythm));
+    let (pods, seen) = (stores.pods.clone(), canaries.clone());
+    tasks.spawn(sentry(pods, seen, waker.clone(), metrics.clone(), options.rhythm, prober));
 
     let (leads, leading) = watch::channel(None);
     let mut elector = Elector::new(clients.lease.clone(), options.claimant.clone());

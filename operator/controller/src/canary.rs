@@ -1,0 +1,138 @@
+//! How one engine is asked for a token; when, is the sentry's matter.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// Longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// Asks engines for a token.
+pub trait Prober: Send + Sync + 'static {
+    /// Asks the engine at this address (`host:port`), which should serve these names; says what went wrong.
+    fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// Asks over the OpenAI API.
+pub struct OpenAi {
+    client: HttpClient,
+}
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+impl Default for OpenAi {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(2)));
+        Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector) }
+    }
+}
+
+impl Prober for OpenAi {
+    fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(canary(&self.client, address, served))
+    }
+}
+
+/// The served names are listed, and a token comes.
+async fn canary(client: &HttpClient, address: &str, served: &[String]) -> Result<(), String> {
+    let models = ask(client, http::Method::GET, address, "/v1/models", None).await?;
+    let listed = listed_names(&models);
+    if let Some(absent) = served.iter().find(|name| !listed.contains(&name.as_str())) {
+        return Err(format!("GET /v1/models does not list {absent:?}, but {listed:?}"));
+    }
+    let question = json!({
+        "model": served.first(),
+        "messages": [{"role": "user", "content": "ping"}],
+        "max_tokens": 1,
+    });
+    let answer = ask(client, http::Method::POST, address, "/v1/chat/completions", Some(question)).await?;
+    a_token(&answer)
+}
+
+/// Names and aliases under which an engine lists its models.
+fn listed_names(models: &Value) -> Vec<&str> {
+    let data = models["data"].as_array().into_iter().flatten();
+    data.flat_map(|model| {
+        let aliases = model["aliases"].as_array().into_iter().flatten();
+        aliases.chain([&model["id"]]).filter_map(Value::as_str)
+    })
+    .collect()
+}
+
+/// HTTP 200 alone proves nothing: an engine that stops may answer it with `finish_reason: "abort"` and no text.
+fn a_token(answer: &Value) -> Result<(), String> {
+    let finish = answer["choices"][0]["finish_reason"].as_str().unwrap_or("none");
+    let tokens = answer["usage"]["completion_tokens"].as_u64();
+    let text = &answer["choices"][0]["message"];
+    let spoke = tokens.map_or_else(
+        || [&text["content"], &text["reasoning_content"]].iter().any(|t| t.as_str().is_some_and(|t| !t.is_empty())),
+        |count| count >= 1,
+    );
+    match finish {
+        "stop" | "length" | "tool_calls" if spoke => Ok(()),
+        _ => Err(format!("POST /v1/chat/completions gave no token (finish_reason {finish:?})")),
+    }
+}
+
+async fn ask(
+    client: &HttpClient,
+    method: http::Method,
+    address: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Value, String> {
+    let told = format!("{method} {path}");
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("http://{address}{path}"))
+        .header("content-type", "application/json")
+        .header("user-agent", "deepseek-operator-canary")
+        .body(Full::from(body.map(|b| b.to_string()).unwrap_or_default()))
+        .map_err(|error| error.to_string())?;
+    let answer = client.request(request).await.map_err(|error| format!("{told}: {}", root_cause(&error)))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
+    let bytes = body.map_err(|error| format!("{told}: {error}"))?.to_bytes();
+    if !status.is_success() {
+        return Err(format!("{told} answers HTTP {}", status.as_u16()));
+    }
+    serde_json::from_slice(&bytes).map_err(|_| format!("{told} answers no JSON"))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_abort_is_no_token() {
+        let abort = json!({"choices": [{"finish_reason": "abort", "message": {"content": ""}}], "usage": {"completion_tokens": 0}});
+        assert!(a_token(&abort).is_err());
+        let empty = json!({"choices": [{"finish_reason": "stop", "message": {"content": ""}}]});
+        assert!(a_token(&empty).is_err());
+        let token = json!({"choices": [{"finish_reason": "length", "message": {"content": ""}}], "usage": {"completion_tokens": 1}});
+        assert!(a_token(&token).is_ok());
+        let words = json!({"choices": [{"finish_reason": "stop", "message": {"reasoning_content": "Hm"}}]});
+        assert!(a_token(&words).is_ok());
+    }
+
+    #[test]
+    fn aliases_count_as_names() {
+        let models = json!({"data": [{"id": "a", "aliases": ["b"]}, {"id": "c"}]});
+        assert_eq!(listed_names(&models), ["b", "a", "c"]);
+    }
+}
