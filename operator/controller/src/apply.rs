@@ -4,9 +4,8 @@
 //! is not ours is left alone; deletion carries the UID that was looked at. The sweep does not wait for an apply that failed:
 //! what it frees may be what the apply needs.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use deepseek_core::plan::{Applied, Child, ChildKind, Outcome, Planned, Resources};
 use deepseek_core::render::DEPLOYMENT_LABEL;
@@ -24,6 +23,7 @@ use serde_json::Value;
 
 use crate::FIELD_MANAGER;
 use crate::lease::Leading;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::watch::Stores;
 
@@ -32,45 +32,6 @@ pub struct Applier {
     client: Client,
     stores: Stores,
     metrics: Arc<Metrics>,
-}
-
-/// What was written last, until the stores have caught up: a store may be a moment behind our own write.
-#[derive(Default)]
-pub struct Memory(Mutex<HashMap<(ChildKind, String, String), Value>>);
-
-impl Memory {
-    fn remember(&self, kind: ChildKind, namespace: &str, object: Value) {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        self.lock().insert((kind, namespace.to_owned(), name), object);
-    }
-
-    /// What we wrote, if the store does not show it yet.
-    fn newer(&self, kind: ChildKind, name: &str, namespace: &str, stored: Option<&str>) -> Option<Value> {
-        let key = (kind, namespace.to_owned(), name.to_owned());
-        let mut kept = self.lock();
-        let version = |text: Option<&str>| text.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
-        let written = version(kept.get(&key)?["metadata"]["resourceVersion"].as_str());
-        if version(stored) < written {
-            return kept.get(&key).cloned();
-        }
-        kept.remove(&key);
-        None
-    }
-
-    /// The engine's Deployment as we wrote it, if the store does not show it yet.
-    pub fn newer_workload(&self, name: &str, namespace: &str, stored: Option<&Deployment>) -> Option<Arc<Deployment>> {
-        let version = stored.and_then(|d| d.metadata.resource_version.as_deref());
-        let value = self.newer(ChildKind::Deployment, name, namespace, version)?;
-        serde_json::from_value(value).ok().map(Arc::new)
-    }
-
-    fn forget(&self, kind: ChildKind, namespace: &str, name: &str) {
-        self.lock().remove(&(kind, namespace.to_owned(), name.to_owned()));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ChildKind, String, String), Value>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Applier {
@@ -321,16 +282,5 @@ mod tests {
     fn what_is_empty_need_not_be_stored() {
         assert!(covers(&json!({"emptyDir": {}, "list": [], "gone": null}), &json!({})));
         assert!(!covers(&json!({"emptyDir": {"medium": "Memory"}}), &json!({})));
-    }
-
-    #[test]
-    fn a_memory_is_kept_until_the_store_has_caught_up() {
-        let memory = Memory::default();
-        let written = json!({"metadata": {"name": "chat", "resourceVersion": "7"}});
-        memory.remember(ChildKind::Service, "ai", written.clone());
-        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", None), Some(written.clone()));
-        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", Some("6")), Some(written));
-        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", Some("7")), None);
-        assert_eq!(memory.newer(ChildKind::Service, "chat", "ai", None), None);
     }
 }

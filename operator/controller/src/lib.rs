@@ -7,6 +7,7 @@
 //! | the five steps of one pass | [`reconcile`] |
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
+//! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written | [`report`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
 //! | who may write | [`lease`] |
@@ -18,6 +19,7 @@ pub mod apply;
 pub mod canary;
 pub mod clients;
 pub mod lease;
+pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod reconcile;

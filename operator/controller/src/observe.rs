@@ -12,7 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::apply::Memory;
+use crate::memory::Memory;
 use crate::seen::{SeenClaim, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
 use crate::watch::Stores;

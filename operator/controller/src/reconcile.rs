@@ -11,8 +11,9 @@ use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use thiserror::Error;
 
-use crate::apply::{Applier, Memory};
+use crate::apply::Applier;
 use crate::lease::Leading;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::report::{Report, Reporter};
@@ -32,7 +33,7 @@ pub struct Context {
     /// Writes status and events.
     pub reporter: Reporter,
     /// What was written last.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// How often passes failed in a row.
     pub attempts: Attempts,
     /// Counts.

@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin};
-use crate::apply::{Applier, Memory};
+use crate::apply::Applier;
 use crate::canary::{OpenAi, Prober};
 use crate::clients::{ClientError, Clients};
 use crate::lease::{Claimant, Elector, Leading};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::reconcile::{Attempts, Context, after_error, reconcile};
@@ -92,7 +93,8 @@ pub async fn run_with(
     let metrics = Arc::new(Metrics::new()?);
     let (queue, woken) = unbounded_channel();
     let (waker, mut tasks) = (Waker::new(queue), JoinSet::new());
-    let stores = watch(&clients.watch, &waker, &metrics, &mut tasks);
+    let memory = Arc::new(Memory::default());
+    let stores = watch(&clients.watch, &waker, &memory, &metrics, &mut tasks);
     let canaries = Canaries::default();
     let (pods, seen) = (stores.pods.clone(), canaries.clone());
     tasks.spawn(sentry(pods, seen, waker.clone(), metrics.clone(), options.rhythm, prober));
@@ -105,7 +107,7 @@ pub async fn run_with(
         metrics: metrics.clone(),
         identity: options.claimant.identity.clone(),
     };
-    let parts = Parts { clients, options: options.clone(), stores, canaries, metrics, waker };
+    let parts = Parts { clients, options: options.clone(), stores, canaries, memory, metrics, waker };
 
     let ended = tokio::select! {
         error = admin::serve(options.admin, admin) => {
@@ -127,6 +129,7 @@ struct Parts {
     options: Options,
     stores: Stores,
     canaries: Canaries,
+    memory: Arc<Memory>,
     metrics: Arc<Metrics>,
     waker: Waker,
 }
@@ -196,7 +199,7 @@ impl Parts {
             observer: Observer::new(self.stores.clone(), self.canaries.clone(), settings),
             applier: Applier::new(client.clone(), self.stores.clone(), self.metrics.clone()),
             reporter: Reporter::new(client.clone(), recorder(client, &self.options.claimant.identity)),
-            memory: Memory::default(),
+            memory: self.memory.clone(),
             attempts: Attempts::default(),
             metrics: self.metrics.clone(),
         }

@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use deepseek_core::plan::ChildKind;
 use deepseek_core::render::{DEPLOYMENT_LABEL, managed_selector};
 use deepseek_crds::DeepSeekDeployment;
 use futures::StreamExt;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::seen::{SeenClaim, SeenNode, SeenPod, prune, whole_units};
 
@@ -146,7 +148,13 @@ enum Change<'a, K> {
 }
 
 /// Starts every stream.
-pub fn watch(client: &Client, waker: &Waker, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>) -> Stores {
+pub fn watch(
+    client: &Client,
+    waker: &Waker,
+    memory: &Arc<Memory>,
+    metrics: &Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
+) -> Stores {
     let mut start = Start { client, metrics, tasks };
     let own_waker = waker.clone();
     let deployments = start.stream("deepseekdeployments", watcher::Config::default(), keep_all, move |change| {
@@ -156,12 +164,18 @@ pub fn watch(client: &Client, waker: &Waker, metrics: &Arc<Metrics>, tasks: &mut
             own_waker.wake(&object.name_any(), &object.namespace().unwrap_or_default());
         }
     });
-    let wake = Wake { waker: waker.clone(), deployments: deployments.clone(), node_changes: Arc::default() };
+    let (waker, memory) = (waker.clone(), memory.clone());
+    let wake = Wake { waker, memory, deployments: deployments.clone(), node_changes: Arc::default() };
     let managed = || watcher::Config::default().labels(&managed_selector());
     Stores {
-        workloads: start.stream("deployments", managed(), keep_all, wake.owner::<Deployment>()),
-        services: start.stream("services", managed(), keep_all, wake.owner::<Service>()),
-        budgets: start.stream("poddisruptionbudgets", managed(), keep_all, wake.owner::<PodDisruptionBudget>()),
+        workloads: start.stream("deployments", managed(), keep_all, wake.owner::<Deployment>(ChildKind::Deployment)),
+        services: start.stream("services", managed(), keep_all, wake.owner::<Service>(ChildKind::Service)),
+        budgets: start.stream(
+            "poddisruptionbudgets",
+            managed(),
+            keep_all,
+            wake.owner::<PodDisruptionBudget>(ChildKind::PodDisruptionBudget),
+        ),
         pods: start.stream("pods", watcher::Config::default(), keep_pod, wake.on_pod()),
         nodes: start.stream("nodes", watcher::Config::default(), keep_all, wake.on_node()),
         claims: start.stream("persistentvolumeclaims", watcher::Config::default(), keep_all, wake.on_claim()),
@@ -173,16 +187,24 @@ pub fn watch(client: &Client, waker: &Waker, metrics: &Arc<Metrics>, tasks: &mut
 /// Which deployments a change wakes.
 struct Wake {
     waker: Waker,
+    memory: Arc<Memory>,
     deployments: Store<Guarded>,
     node_changes: Arc<AtomicU64>,
 }
 
 impl Wake {
-    fn owner<K: Resource>(&self) -> impl FnMut(Change<'_, K>) + Send + use<K> {
-        let (waker, deployments) = (self.waker.clone(), self.deployments.clone());
+    fn owner<K: Resource>(&self, kind: ChildKind) -> impl FnMut(Change<'_, K>) + Send + use<K> {
+        let (waker, memory, deployments) = (self.waker.clone(), self.memory.clone(), self.deployments.clone());
         move |change| match change {
-            Change::There(child) | Change::Gone(child) => waker.wake_owner(child),
-            Change::Listed => waker.wake_if(&deployments, |_| true),
+            Change::There(child) => waker.wake_owner(child),
+            Change::Gone(child) => {
+                memory.forget(kind, &child.namespace().unwrap_or_default(), &child.name_any());
+                waker.wake_owner(child);
+            }
+            Change::Listed => {
+                memory.forget_all(kind);
+                waker.wake_if(&deployments, |_| true);
+            }
         }
     }
 
