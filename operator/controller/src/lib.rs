@@ -3,7 +3,8 @@
 //! | To find | Open |
 //! |---|---|
 //! | how everything is started and stopped | [`mod@run`] |
-//! | which resources are watched, and what wakes a deployment | [`watch`] |
+//! | which resources are watched | [`watch`] |
+//! | which deployments an event wakes | [`wake`] |
 //! | the five steps of one pass | [`reconcile`] |
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
@@ -27,6 +28,7 @@ pub mod report;
 pub mod run;
 pub mod seen;
 pub mod sentry;
+pub mod wake;
 pub mod watch;
 
 pub use run::{Options, run};

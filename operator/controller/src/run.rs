@@ -28,7 +28,8 @@ use crate::observe::Observer;
 use crate::reconcile::{Attempts, Context, after_error, reconcile};
 use crate::report::{Reporter, recorder};
 use crate::sentry::{Canaries, Rhythm, sentry};
-use crate::watch::{Guarded, Stores, Waker, watch};
+use crate::wake::Waker;
+use crate::watch::{Guarded, Stores, watch};
 
 /// Changes of one deployment within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(20);

@@ -200,3 +200,9 @@ pub fn whole_units(quantities: &BTreeMap<String, Quantity>) -> impl Iterator<Ite
         .filter(|(name, _)| name.contains('/'))
         .filter_map(|(name, quantity)| Some((name.as_str(), quantity.0.parse().ok()?)))
 }
+
+/// Whether a Pod asks for any countable resource.
+pub fn holds_accelerators(pod: &SeenPod) -> bool {
+    let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    containers.flat_map(|c| whole_units(&c.resources.requests)).any(|(_, count)| count > 0)
+}

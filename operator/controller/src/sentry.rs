@@ -20,7 +20,7 @@ use crate::canary::Prober;
 use crate::metrics::Metrics;
 use crate::observe::is_ready;
 use crate::seen::SeenPod;
-use crate::watch::Waker;
+use crate::wake::Waker;
 
 /// Misses in a row after which a Pod that has answered before counts as failed.
 const MISSES: u32 = 3;
