@@ -66,10 +66,10 @@ impl<'a> Subject<'a> {
         self.pods().filter(|pod| self.is_current(pod) && pod.serves()).count()
     }
 
-    /// No replica of another revision is left, and none of this one is missing.
+    /// No replica of another revision is left but those that finish their last answers, and none of this one is missing.
     fn is_rolled_out(&self) -> bool {
         let exact = usize::try_from(self.wanted()).is_ok_and(|wanted| self.existing() == wanted);
-        self.revision.is_some() && exact && self.observed.pods.iter().all(|pod| self.is_current(pod))
+        self.revision.is_some() && exact && self.pods().all(|pod| self.is_current(pod))
     }
 
     fn idle(&self) -> Option<(Reason, &'static str)> {
