@@ -173,7 +173,7 @@ done
 ok "the operator's rights are exactly these" holds default '
     kind("ClusterRole") | map(select(.metadata.name == "operator-deepseek-operator"))[0].rules
     | [.[] | .apiGroups[] as $g | .resources[] as $r | .verbs[] | "\($g)/\($r) \(.)"] | sort == ([
-        (["list", "watch"][] | "deepseek-operator.io/deepseekdeployments \(.)"),
+        (["get", "list", "watch"][] | "deepseek-operator.io/deepseekdeployments \(.)"),
         "deepseek-operator.io/deepseekdeployments/status patch", "deepseek-operator.io/deepseekdeployments/finalizers update",
         (["apps/deployments", "/services", "policy/poddisruptionbudgets"][] as $r | ["list", "watch", "create", "patch", "delete"][] | "\($r) \(.)"),
         (["/pods", "/nodes", "/persistentvolumeclaims"][] as $r | ["list", "watch"][] | "\($r) \(.)"),
