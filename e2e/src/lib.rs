@@ -1,1 +1,27 @@
-//! e
+//! End-to-end scenarios: the operator on real Kubernetes, from outside, as a user and an administrator see it.
+//!
+//! | To find | Open |
+//! |---|---|
+//! | the stories themselves | [`scenarios`], one file each |
+//! | what they are told in: deployments that should be, and how they turn out | [`fixtures`], [`deployed`], [`namespace`] |
+//! | the cluster, the lab around it, the operator in it | [`cluster`], [`lab`], [`operator`] |
+//! | requests to engines | [`door`] |
+//! | who wrote what | [`audit`] |
+//! | waiting, and what is shown meanwhile | [`wait`], [`progress`] |
+//! | flags, order, results | [`options`], [`run`] |
+
+pub mod audit;
+pub mod cluster;
+pub mod command;
+pub mod deployed;
+pub mod door;
+pub mod fixtures;
+pub mod lab;
+pub mod namespace;
+pub mod operator;
+pub mod options;
+pub mod progress;
+pub mod run;
+pub mod scenarios;
+pub mod wait;
+pub mod world;

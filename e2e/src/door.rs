@@ -1,0 +1,139 @@
+//! Requests to engines, as their clients send them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// A tiny engine answers within milliseconds; on a machine under full load it may take seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A way to an engine.
+#[derive(Clone)]
+pub struct Door(Way);
+
+#[derive(Clone)]
+enum Way {
+    Address(SocketAddr, Client<HttpConnector, Full<Bytes>>),
+    ApiServer(kube::Client, String),
+}
+
+impl Door {
+    /// Straight to an address. Each request has a connection of its own, so that the Service chooses anew.
+    pub fn at(address: SocketAddr) -> Self {
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        Self(Way::Address(address, client))
+    }
+
+    /// Through the API server, to a Service or a Pod, written as NAME:PORT.
+    pub fn proxied(client: kube::Client, namespace: &str, kind: &str, target: &str) -> Self {
+        Self(Way::ApiServer(client, format!("/api/v1/namespaces/{namespace}/{kind}/{target}/proxy")))
+    }
+
+    /// Asks for a chat completion of some tokens and returns what was said.
+    ///
+    /// # Errors
+    /// When the answer is no HTTP 200, or has no token.
+    pub async fn chat(&self, model: &str, tokens: u32) -> Result<String> {
+        let answer = self.post("/v1/chat/completions", &question(model, tokens, false)).await?;
+        let answer: Value = serde_json::from_slice(&answer).context("the completion is no JSON")?;
+        let made = answer["usage"]["completion_tokens"].as_u64().unwrap_or(0);
+        ensure!(made >= 1, "the completion has no token: {answer}");
+        Ok(answer["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Asks for a stream and returns how many pieces of text came before its proper end.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn stream(&self, model: &str, tokens: u32) -> Result<usize> {
+        let answer = self.post("/v1/chat/completions", &question(model, tokens, true)).await?;
+        pieces(&String::from_utf8_lossy(&answer))
+    }
+
+    /// Names and aliases that the engine lists.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn models(&self) -> Result<Vec<String>> {
+        let answer = self.ask(Method::GET, "/v1/models", None).await?;
+        let answer: Value = serde_json::from_slice(&answer).context("the list of models is no JSON")?;
+        let entries = answer["data"].as_array().into_iter().flatten();
+        let names = entries.flat_map(|entry| entry["aliases"].as_array().into_iter().flatten().chain([&entry["id"]]));
+        let mut names: Vec<_> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Bytes> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes> {
+        let told = format!("{method} {path}");
+        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        let (status, answer) = timeout(PATIENCE, self.exchange(method, path, body))
+            .await
+            .with_context(|| format!("{told}: no answer within {} s", PATIENCE.as_secs()))?
+            .with_context(|| told.clone())?;
+        if status != 200 {
+            bail!("{told}: HTTP {status}: {}", String::from_utf8_lossy(&answer).chars().take(300).collect::<String>());
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Bytes)> {
+        let request = Request::builder().method(method).header("content-type", "application/json");
+        match &self.0 {
+            Way::Address(address, client) => {
+                let request = request.uri(format!("http://{address}{path}")).body(Full::from(body))?;
+                let answer = client.request(request).await?;
+                Ok((answer.status().as_u16(), answer.into_body().collect().await?.to_bytes()))
+            }
+            Way::ApiServer(client, base) => {
+                let request = request.uri(format!("{base}{path}")).body(kube::client::Body::from(body))?;
+                let answer = client.send(request).await?;
+                Ok((answer.status().as_u16(), answer.into_body().collect().await?.to_bytes()))
+            }
+        }
+    }
+}
+
+fn question(model: &str, tokens: u32, stream: bool) -> Value {
+    json!({
+        "model": model,
+        "messages": [{"role": "user", "content": "Say something."}],
+        "max_tokens": tokens,
+        "stream": stream,
+    })
+}
+
+/// Counts the pieces of a stream of server-sent events that ended as it should.
+fn pieces(stream: &str) -> Result<usize> {
+    let events: Vec<_> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    ensure!(events.last() == Some(&"[DONE]"), "the stream broke off after {} events", events.len());
+    let parsed = events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok());
+    Ok(parsed.filter(|event| event["choices"][0]["delta"]["content"].as_str().is_some_and(|s| !s.is_empty())).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_counts_only_when_it_ended() {
+        let piece = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
+        let role = r#"data: {"choices":[{"delta":{"role":"assistant","content":""}}]}"#;
+        assert_eq!(pieces(&format!("{role}\n\n{piece}\n\n:\n{piece}\n\ndata: [DONE]\n\n")).unwrap(), 2);
+        assert!(pieces(&format!("{role}\n\n{piece}\n\n")).is_err());
+    }
+}

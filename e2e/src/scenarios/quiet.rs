@@ -1,0 +1,45 @@
+//! At rest, nothing is written.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use deepseek_crds::condition::{ConditionType, Reason};
+use serde_json::json;
+
+use crate::deployed::TOLD;
+use crate::fixtures::{real, simulated};
+use crate::namespace::Namespace;
+use crate::wait::stays;
+
+/// As the issue promises it.
+const REST: Duration = Duration::from_secs(60);
+
+/// Ready, suspended, refused and without a place: none of them is written about for 60 s, whatever the neighbours do.
+pub async fn tell(namespace: Namespace) -> Result<()> {
+    let options = &namespace.world.options;
+    let ready = [simulated("many").times(2), real("real", options), real("on-gpu", options).on("nvidia-h100")];
+    let suspended = simulated("suspended").but(json!({"suspend": true}));
+    let refused = simulated("refused").but(json!({"model": {"name": "no-such-model"}}));
+    let placeless = simulated("placeless").on("nvidia-gb300");
+    for wanted in ready.iter().chain([&suspended, &refused, &placeless]) {
+        namespace.apply(wanted).await?;
+    }
+    let deployed = |name: &str| crate::deployed::Deployed { namespace: namespace.clone(), name: name.to_owned() };
+    for wanted in &ready {
+        deployed(&wanted.name).is_ready().await?;
+    }
+    deployed("suspended").says(ConditionType::Ready, "False", Reason::Suspended, TOLD).await?;
+    deployed("refused").says(ConditionType::Accepted, "False", Reason::UnknownModel, TOLD).await?;
+    deployed("placeless").says(ConditionType::Placed, "False", Reason::NoMatchingNode, TOLD).await?;
+
+    let operator = &namespace.world.operator;
+    let (user, audit) = (operator.user().await?, namespace.world.audit().await?);
+    stays("nothing is written", REST, || async {
+        for place in [&namespace.name, &operator.namespace] {
+            let writes: Vec<_> = audit.writes(&user, place).await?.into_iter().map(|write| write.told).collect();
+            ensure!(writes.is_empty(), "the operator wrote {writes:?}");
+        }
+        Ok(())
+    })
+    .await
+}
