@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use deepseek_crds::DeepSeekDeployment;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace as Kubernetes;
@@ -61,7 +61,8 @@ impl Namespace {
     /// # Errors
     /// When the API server refuses it.
     pub async fn apply(&self, wanted: &Wanted) -> Result<Deployed> {
-        self.send(wanted, &apply_params()).await.with_context(|| format!("{:?} is refused", wanted.name))?;
+        let sent = self.send(wanted, &apply_params()).await.map_err(plainly);
+        sent.with_context(|| format!("{:?} is refused", wanted.name))?;
         Ok(Deployed { namespace: self.clone(), name: wanted.name.clone() })
     }
 
@@ -77,7 +78,7 @@ impl Namespace {
         match self.client().request::<Value>(request).await {
             Ok(_) => bail!("the API server accepts it"),
             Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => Ok(status.message),
-            Err(error) => Err(error).context("the API server does not refuse it as it should"),
+            Err(error) => Err(plainly(error)).context("the API server does not refuse it as it should"),
         }
     }
 
@@ -105,7 +106,7 @@ impl Namespace {
         };
         let name = object.metadata.name.as_deref().context("a manifest needs a name")?;
         let params = if dry_run { apply_params().dry_run() } else { apply_params() };
-        let applied = api.patch(name, &params, &Patch::Apply(manifest)).await;
+        let applied = api.patch(name, &params, &Patch::Apply(manifest)).await.map_err(plainly);
         applied.with_context(|| format!("{} {name:?} is refused", types.kind)).map(drop)
     }
 
@@ -134,4 +135,12 @@ impl Namespace {
 
 fn apply_params() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).validation_strict()
+}
+
+/// The API server's own words, without the object around them.
+fn plainly(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => anyhow!("{} (HTTP {})", status.message, status.code),
+        other => other.into(),
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
 use crate::cluster::Cluster;
@@ -154,6 +154,19 @@ impl Operator {
         let pod = api.get(RELEASE).await?.spec.and_then(|spec| spec.template.spec);
         let account = pod.and_then(|pod| pod.service_account_name).context("the operator has no service account")?;
         Ok(format!("system:serviceaccount:{}:{account}", self.namespace))
+    }
+
+    /// Shows the last warnings of every replica, for whoever looks into a failure.
+    pub async fn tell_complaints(&self) {
+        for pod in self.pods().await.unwrap_or_default() {
+            let name = pod.name_any();
+            let log = self.pods_api().logs(&name, &LogParams::default()).await.unwrap_or_default();
+            let complaints: Vec<_> =
+                log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+            for line in complaints.iter().rev().take(5).rev() {
+                say(format_args!("{name} said: {}", line.chars().take(500).collect::<String>()));
+            }
+        }
     }
 
     async fn pods(&self) -> Result<Vec<Pod>> {

@@ -11,6 +11,8 @@ use crate::progress::say;
 const PERIOD: Duration = Duration::from_millis(200);
 /// After so much silence a person is told what is being waited for.
 const TELL: Duration = Duration::from_secs(5);
+/// Characters of what was seen that are shown meanwhile.
+const GLIMPSE: usize = 300;
 /// A single look takes no longer.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -34,7 +36,8 @@ where
             bail!("{what}: not within {} s; last seen: {seen}", limit.as_secs());
         }
         if told.elapsed() >= TELL {
-            say(format_args!("waiting for {what} ({:.0} s); seen: {seen}", start.elapsed().as_secs_f64()));
+            let glimpse: String = seen.chars().take(GLIMPSE).collect();
+            say(format_args!("waiting for {what} ({:.0} s); seen: {glimpse}", start.elapsed().as_secs_f64()));
             told = Instant::now();
         }
         sleep(PERIOD).await;

@@ -8,11 +8,5 @@ use deepseek_e2e::run::run;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    if run(Options::parse()).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

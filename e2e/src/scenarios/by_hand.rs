@@ -1,5 +1,6 @@
 //! Somebody deletes or edits what belongs to a deployment.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use anyhow::{Context, Result, ensure};
@@ -68,7 +69,7 @@ where
         api.patch("chat", &params, &Patch::Strategic(edit)).await?;
         eventually(&format!("{} to be as before {edit}", K::kind(&())), TOLD, || async {
             let now = plan_of(&api.get("chat").await?)?;
-            ensure!(now == planned, "it is {now}");
+            ensure!(now == planned, "it differs at {}", differences("", &planned, &now).join(", "));
             Ok(())
         })
         .await?;
@@ -100,4 +101,16 @@ fn plan_of(object: &impl Serialize) -> Result<Value> {
         "labels": metadata["labels"],
         "owners": metadata["ownerReferences"],
     }))
+}
+
+/// Paths at which two values differ, with what stands there now.
+fn differences(path: &str, planned: &Value, now: &Value) -> Vec<String> {
+    match (planned, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            keys.into_iter().flat_map(|key| differences(&format!("{path}.{key}"), &planned[key], &now[key])).collect()
+        }
+        _ if planned == now => Vec::new(),
+        _ => vec![format!("{path} (now {now})")],
+    }
 }
