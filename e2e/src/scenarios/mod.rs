@@ -71,77 +71,79 @@ impl Needs {
     }
 }
 
-const GPUS: &str = "needs the accelerators of a lab";
-const AUDIT: &str = "needs the audit log of a lab";
+const ANY: Needs = Needs::Cluster;
+const GPUS: Needs = Needs::Lab("needs the accelerators of a lab");
+const AUDIT: Needs = Needs::LabAndOperator("needs the audit log of a lab");
 
 macro_rules! scenario {
-    ($name:literal, $module:ident, $needs:expr, $story:literal) => {
+    ($module:ident, $name:literal, $needs:expr, $story:literal) => {
         Scenario { name: $name, story: $story, needs: $needs, run: |namespace| Box::pin($module::tell(namespace)) }
     };
 }
 
 /// All scenarios, in their order.
 pub fn phases() -> Vec<Phase> {
-    let lab = Needs::Lab(GPUS);
+    let first = scenario!(quickstart, "quickstart", GPUS, "examples/quickstart, as it is, answers on one GPU");
+    vec![vec![vec![first]], side_by_side(), vec![disturbing()]]
+}
+
+fn side_by_side() -> Phase {
     vec![
-        vec![vec![scenario!("quickstart", quickstart, lab, "examples/quickstart, as it is, answers on one GPU")]],
+        vec![scenario!(quiet, "quiet", AUDIT, "nothing is written in 60 s after Ready")],
         vec![
-            vec![scenario!("quiet", quiet, Needs::LabAndOperator(AUDIT), "nothing is written in 60 s after Ready")],
-            vec![
-                scenario!(
-                    "last-accelerator",
-                    last_accelerator,
-                    lab,
-                    "two want the last GPU; the second gets it when the first goes"
-                ),
-                scenario!("suspend", suspend, lab, "suspended, it frees its GPU, and comes back"),
-                scenario!("delete", delete, lab, "deleted, it leaves nothing behind"),
-            ],
-            vec![
-                scenario!(
-                    "examples",
-                    examples,
-                    Needs::Cluster,
-                    "every example is accepted; the one for any cluster answers"
-                ),
-                scenario!("refused", refused, Needs::Cluster, "bad input is refused, with the field and what to do"),
-                scenario!(
-                    "bad-input",
-                    bad_input,
-                    Needs::Cluster,
-                    "what cannot work is told within 10 s, hurts nobody else, and can be mended"
-                ),
-            ],
-            vec![
-                scenario!("scale", scale, Needs::Cluster, "scaled from 1 to 2 and back through the scale subresource"),
-                scenario!("removing", removing, Needs::Cluster, "a field that is removed has no effect any more"),
-                scenario!("foreign", foreign, Needs::Cluster, "another's Service of the same name is left alone"),
-            ],
-            vec![
-                scenario!("observer", observer, Needs::Cluster, "the status is what an independent observer sees"),
-                scenario!(
-                    "by-hand",
-                    by_hand,
-                    Needs::Cluster,
-                    "children deleted or edited by hand come back as planned"
-                ),
-            ],
+            scenario!(suspend, "suspend", GPUS, "suspended, it frees its GPU, and comes back"),
+            scenario!(
+                last_accelerator,
+                "last-accelerator",
+                GPUS,
+                "two want the last GPU; when one goes the other gets it"
+            ),
+            scenario!(delete, "delete", GPUS, "deleted, it leaves nothing behind"),
         ],
-        vec![vec![
+        vec![
+            scenario!(examples, "examples", ANY, "all are accepted by the API server, and quickstart-cpu answers"),
+            scenario!(refused, "refused", ANY, "bad input is refused, with the field and what to do"),
             scenario!(
-                "undecodable",
-                undecodable,
-                Needs::LabAndOperator("changes the CRD"),
-                "an object that cannot be read does not blind the operator"
+                bad_input,
+                "bad-input",
+                ANY,
+                "other bad input is told within 10 s, hurts nobody else, can be mended"
             ),
-            scenario!("placement", placement, lab, "simulated racks: what fits where, and how many"),
-            scenario!("killed", killed, Needs::Operator, "the operator is killed under load, and no request is lost"),
-            scenario!(
-                "life-cycle",
-                life_cycle,
-                Needs::LabAndOperator(AUDIT),
-                "the chart is uninstalled and installed again over serving engines"
-            ),
-        ]],
+        ],
+        vec![
+            scenario!(scale, "scale", ANY, "scaled from 1 to 2 and back through the scale subresource"),
+            scenario!(removing, "removing", ANY, "a field that is removed has no effect any more"),
+            scenario!(foreign, "foreign", ANY, "another's Service of the same name is left alone"),
+        ],
+        vec![
+            scenario!(observer, "observer", ANY, "the status is what an independent observer sees"),
+            scenario!(by_hand, "by-hand", ANY, "children deleted or edited by hand come back as planned"),
+        ],
     ]
+}
+
+fn disturbing() -> Lane {
+    let crd = Needs::LabAndOperator("changes the CRD");
+    vec![
+        scenario!(undecodable, "undecodable", crd, "an object that cannot be read does not blind the operator"),
+        scenario!(placement, "placement", GPUS, "simulated racks: what fits where, and how many"),
+        scenario!(killed, "killed", Needs::Operator, "the operator is killed under load, and no request is lost"),
+        scenario!(life_cycle, "life-cycle", AUDIT, "the chart goes and comes back over engines that serve"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_make_namespaces() {
+        let names: Vec<_> = phases().into_iter().flatten().flatten().map(|scenario| scenario.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for name in names {
+            assert!(name.len() < 32 && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! An object that this operator cannot read, as a newer one may leave behind, does not blind it to the others.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use deepseek_crds::DeepSeekDeployment;
 use deepseek_crds::condition::{ConditionType, Reason};
@@ -11,7 +13,10 @@ use serde_json::json;
 use crate::deployed::{Deployed, TOLD};
 use crate::fixtures::{TINY, simulated};
 use crate::namespace::Namespace;
-use crate::wait::eventually;
+use crate::wait::{eventually, stays};
+
+/// Several passes that fail would have come and gone by then.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// It is told that it cannot be read; a neighbour is served, new ones are, and it is itself once it is mended.
 pub async fn tell(namespace: Namespace) -> Result<()> {
@@ -19,6 +24,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     before.is_ready().await?;
     store_unreadable(&namespace).await?;
     is_told(&namespace).await?;
+    is_quiet(&namespace).await?;
     let after = namespace.apply(&simulated("after")).await?;
     after.is_ready().await?;
     before.scale(2).await?;
@@ -81,6 +87,17 @@ async fn is_told(namespace: &Namespace) -> Result<()> {
             });
             ensure!(told, "its conditions are {conditions}");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// What was said once is not said again and again.
+async fn is_quiet(namespace: &Namespace) -> Result<()> {
+    let (user, audit) = (namespace.world.operator.user().await?, namespace.world.audit().await?);
+    stays("nothing is written", QUIET, || async {
+        let writes: Vec<_> = audit.writes(&user, &namespace.name).await?.into_iter().map(|write| write.told).collect();
+        ensure!(writes.is_empty(), "the operator wrote {writes:?}");
         Ok(())
     })
     .await
