@@ -13,7 +13,7 @@ use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::{DeepSeekDeployment, DeepSeekDeploymentStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::api::{Api, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::json;
@@ -116,7 +116,7 @@ impl Reporter {
         if status == before {
             return Ok(());
         }
-        let version = self.write(leading, &owner.metadata, &status).await?;
+        let Some(version) = self.write(leading, &owner.metadata, &status).await? else { return Ok(()) };
         let news = announcement(&before, &status);
         self.remember(owner, version, status);
         if let Some(event) = news {
@@ -125,44 +125,55 @@ impl Reporter {
         Ok(())
     }
 
-    /// Writes the one condition that can be said of an object that cannot be read.
+    /// Writes the one thing that can be said of an object that cannot be read. No store has its status, so it is asked for: a
+    /// status that was written once would otherwise be written with every pass, and wake the next one.
     ///
     /// # Errors
-    /// When the API server does not take the status.
+    /// When the API server cannot be asked, or does not take the status.
     pub async fn report_undecodable(
         &self,
         leading: &Leading,
         metadata: &ObjectMeta,
         refusal: Refusal,
     ) -> Result<(), kube::Error> {
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let Some(stored) = self.api(metadata).get_opt(name).await? else { return Ok(()) };
+        let before = stored_conditions(&stored);
         let now = Timestamp::now();
         let verdicts = [ConditionType::Accepted, ConditionType::Ready].map(|c| refusal.clone().about(c));
-        let conditions = verdicts.iter().map(|v| condition(v, metadata.generation, now, &[])).collect();
+        let conditions: Vec<_> = verdicts.iter().map(|v| condition(v, metadata.generation, now, &before)).collect();
+        if conditions == before {
+            return Ok(());
+        }
         let status = DeepSeekDeploymentStatus { conditions, ..DeepSeekDeploymentStatus::default() };
         self.write(leading, metadata, &status).await.map(|_| ())
     }
 
+    /// Untyped: an object that cannot be read can still be told so.
+    fn api(&self, metadata: &ObjectMeta) -> Api<DynamicObject> {
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<DeepSeekDeployment>(&()))
+    }
+
+    /// Returns the version that was written; `None` when there is nobody left to tell.
     async fn write(
         &self,
         _: &Leading,
         metadata: &ObjectMeta,
         status: &DeepSeekDeploymentStatus,
-    ) -> Result<u64, kube::Error> {
+    ) -> Result<Option<u64>, kube::Error> {
         let name = metadata.name.as_deref().unwrap_or_default();
         let body = json!({
             "apiVersion": DeepSeekDeployment::api_version(&()),
             "kind": DeepSeekDeployment::kind(&()),
-            // the UID: a status must not land on a namesake that was made meanwhile
+            // the UID: a status must not land on a namesake that was made meanwhile, which the API server answers with 409
             "metadata": {"name": name, "uid": metadata.uid},
             "status": status,
         });
-        let api: Api<DeepSeekDeployment> =
-            Api::namespaced(self.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
-        let written = api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&body)).await;
-        match written {
-            Ok(object) => Ok(version(object.metadata.resource_version.as_deref())),
-            // deleted meanwhile, or made anew: there is nobody left to tell
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(0),
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match self.api(metadata).patch_status(name, &params, &Patch::Apply(&body)).await {
+            Ok(object) => Ok(Some(version(object.metadata.resource_version.as_deref()))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -191,6 +202,11 @@ impl Reporter {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.insert(owner.uid().unwrap_or_default(), (version, status));
     }
+}
+
+fn stored_conditions(object: &DynamicObject) -> Vec<Condition> {
+    let conditions = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    serde_json::from_value(conditions).unwrap_or_default()
 }
 
 fn version(text: Option<&str>) -> u64 {
