@@ -40,20 +40,21 @@ impl Applier {
         Self { client, stores, metrics }
     }
 
-    /// Brings every planned object about, then deletes those that are no longer planned.
+    /// Brings every planned object about, then deletes those that are no longer planned; the second value names what could not
+    /// be deleted.
     pub async fn apply(
         &self,
         leading: &Leading,
         owner: &DeepSeekDeployment,
         memory: &Memory,
         planned: Resources<Planned>,
-    ) -> Resources<Applied> {
+    ) -> (Resources<Applied>, Vec<String>) {
         let mut outcomes = Vec::new();
         for child in &planned.children {
             outcomes.push(self.apply_child(leading, owner, memory, child).await);
         }
-        self.sweep(leading, owner, memory, &planned.children).await;
-        planned.applied(outcomes)
+        let left = self.sweep(leading, owner, memory, &planned.children).await;
+        (planned.applied(outcomes), left)
     }
 
     async fn apply_child(
@@ -100,8 +101,15 @@ impl Applier {
         }
     }
 
-    async fn sweep(&self, leading: &Leading, owner: &DeepSeekDeployment, memory: &Memory, planned: &[Child]) {
+    async fn sweep(
+        &self,
+        leading: &Leading,
+        owner: &DeepSeekDeployment,
+        memory: &Memory,
+        planned: &[Child],
+    ) -> Vec<String> {
         let namespace = owner.namespace().unwrap_or_default();
+        let mut left = Vec::new();
         for kind in ChildKind::ALL.into_iter().rev() {
             for (name, uid) in self.owned(kind, owner, &namespace) {
                 if planned.iter().any(|child| child.kind == kind && child.name == name) {
@@ -112,11 +120,14 @@ impl Applier {
                     ..DeleteParams::background()
                 };
                 memory.forget(kind, &namespace, &name);
-                if let Err(error) = self.api(leading, kind, &namespace).delete(&name, &params).await {
-                    tracing::warn!(kind = kind_name(kind), name, namespace, %error, "not deleted; tried again on the next pass");
+                match self.api(leading, kind, &namespace).delete(&name, &params).await {
+                    Ok(_) => {}
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    Err(error) => left.push(format!("{} {name}: {error}", kind_name(kind))),
                 }
             }
         }
+        left
     }
 
     fn api(&self, _: &Leading, kind: ChildKind, namespace: &str) -> Api<DynamicObject> {
@@ -186,13 +197,18 @@ fn belonging(object: &Value, owner: &DeepSeekDeployment) -> Belonging {
     }
 }
 
+/// Maps in which a foreign key changes the meaning; the API owns each of them as a whole, so that an apply sets them right.
+const WHOLE: [&str; 3] = ["selector", "matchLabels", "nodeSelector"];
+
 /// Whether everything that is planned stands in what is stored. The API server and others may have added fields; the plan's
 /// hash among the annotations betrays a field that is no longer planned.
 fn covers(planned: &Value, stored: &Value) -> bool {
     match (planned, stored) {
-        (Value::Object(planned), Value::Object(stored)) => planned
-            .iter()
-            .all(|(key, value)| stored.get(key).map_or_else(|| is_empty(value), |found| covers(value, found))),
+        (Value::Object(planned), Value::Object(stored)) => planned.iter().all(|(key, value)| match stored.get(key) {
+            Some(found) if WHOLE.contains(&key.as_str()) => value == found,
+            Some(found) => covers(value, found),
+            None => is_empty(value),
+        }),
         (Value::Array(planned), Value::Array(stored)) => {
             planned.len() <= stored.len()
                 && planned.iter().enumerate().all(|(at, value)| covers(value, counterpart(at, value, stored)))
@@ -275,6 +291,15 @@ mod tests {
         assert!(!covers(&planned, &stored));
         stored["spec"]["containers"][1]["image"] = "a".into();
         stored["spec"]["replicas"] = 3.into();
+        assert!(!covers(&planned, &stored));
+    }
+
+    #[test]
+    fn a_selector_with_a_foreign_key_is_another_selector() {
+        let planned = json!({"spec": {"selector": {"a": "b"}, "template": {"matchLabels": {"a": "b"}}}});
+        let mut stored = planned.clone();
+        assert!(covers(&planned, &stored));
+        stored["spec"]["selector"]["stolen"] = "yes".into();
         assert!(!covers(&planned, &stored));
     }
 

@@ -49,6 +49,9 @@ pub enum Error {
     /// An object could not be written.
     #[error("not everything was applied: {0}")]
     Apply(String),
+    /// An object could not be deleted.
+    #[error("not everything was swept: {0}")]
+    Sweep(String),
 }
 
 /// Brings one deployment a step closer to its spec.
@@ -71,14 +74,18 @@ pub async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action
     let observed = ctx.observer.observe(deployment, &ctx.memory);
     let plan = plan(deployment, &observed);
     let (verdicts, facts) = (plan.verdicts, plan.facts);
-    let applied = match plan.resources {
-        Some(planned) => Some(ctx.applier.apply(&ctx.leading, deployment, &ctx.memory, planned).await),
-        None => None,
+    let (applied, left) = match plan.resources {
+        Some(planned) => {
+            let (applied, left) = ctx.applier.apply(&ctx.leading, deployment, &ctx.memory, planned).await;
+            (Some(applied), left)
+        }
+        None => (None, Vec::new()),
     };
     let report = Report::new(deployment, &observed, verdicts, facts, applied.as_ref());
     ctx.reporter.report(&ctx.leading, deployment, &report).await?;
     match report.transient_failure {
         Some(message) => Err(Error::Apply(message)),
+        None if !left.is_empty() => Err(Error::Sweep(left.join("; "))),
         None => Ok(Action::requeue(HEARTBEAT)),
     }
 }
