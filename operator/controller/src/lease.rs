@@ -140,16 +140,34 @@ impl Elector {
         match self.replace(&lease).await {
             Ok(lease) => self.held = Some(Held { lease, renewed: asked }),
             Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => {
-                tracing::warn!("the lease was taken or deleted");
-                self.held = None;
+                return self.look_again().await;
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
+    /// The lease is not as we left it. A note by somebody, or a renewal of ours whose answer was lost, leaves it ours, until the
+    /// deadline that ran anyway.
+    async fn look_again(&mut self) -> Result<(), kube::Error> {
+        let stored =
+            self.api.get_opt(&self.claimant.name).await?.filter(|lease| holder(lease) == self.claimant.identity);
+        self.held = match (self.held.take(), stored) {
+            (Some(held), Some(lease)) => Some(Held { lease, ..held }),
+            _ => {
+                tracing::warn!("the lease was taken or deleted");
+                None
+            }
+        };
+        Ok(())
+    }
+
     async fn acquire(&mut self) -> Result<(), kube::Error> {
         let Some(lease) = self.api.get_opt(&self.claimant.name).await? else {
+            if self.seen.as_ref().is_some_and(|seen| seen.since.elapsed() < LEASE) {
+                // deleted: its holder may not know it yet
+                return Ok(());
+            }
             let asked = Instant::now();
             let lease = self.api.create(&PostParams::default(), &self.fresh()).await?;
             self.held = Some(Held { lease, renewed: asked });
@@ -166,8 +184,7 @@ impl Elector {
 
     /// Free at once when it was given back; else after we ourselves have seen it unchanged for the length of a lease.
     fn may_take(&mut self, lease: &Lease) -> bool {
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
-        if holder.is_empty() {
+        if holder(lease).is_empty() {
             return true;
         }
         let version = lease.resource_version().unwrap_or_default();
@@ -215,4 +232,8 @@ impl Elector {
             ..LeaseSpec::default()
         }
     }
+}
+
+fn holder(lease: &Lease) -> &str {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
