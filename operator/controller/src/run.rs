@@ -142,6 +142,7 @@ async fn lead(
     mut woken: UnboundedReceiver<ObjectRef<Guarded>>,
 ) {
     parts.stores.filled().await;
+    parts.canaries.inherit(&parts.stores.deployments, &parts.stores.pods);
     loop {
         let token = leading.borrow_and_update().clone();
         parts.metrics.leading.set(i64::from(token.is_some()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use deepseek_core::observed::Canary;
 use deepseek_core::render::{DEPLOYMENT_LABEL, PORT, SERVED_NAMES};
+use deepseek_crds::DeepSeekDeployment;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::observe::is_ready;
 use crate::seen::SeenPod;
 use crate::wake::Waker;
+use crate::watch::Guarded;
 
 /// Misses in a row after which a Pod that has answered before counts as failed.
 const MISSES: u32 = 3;
@@ -58,6 +60,13 @@ struct Record {
     under_way: bool,
 }
 
+impl Record {
+    /// Never asked, and therefore due.
+    fn fresh() -> Self {
+        Self { seen: None, misses: 0, due: Instant::now(), under_way: false }
+    }
+}
+
 /// One canary to send: to which Pod, and for which names.
 struct Errand {
     uid: String,
@@ -77,6 +86,23 @@ impl Canaries {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Believes what a predecessor wrote into the status, until the engines say otherwise: that this process has not asked yet
+    /// is no outage. Only a status that speaks of every Ready Pod can be believed; it does not say which ones it means.
+    pub fn inherit(&self, deployments: &Store<Guarded>, pods: &Store<SeenPod>) {
+        let stays = |pod: &Arc<SeenPod>| is_ready(pod) && pod.metadata.deletion_timestamp.is_none();
+        let ready: Vec<_> = engine_pods(pods).into_iter().filter(stays).collect();
+        for deployment in deployments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
+            let mine: Vec<_> = ready.iter().filter(|pod| belongs(pod, deployment)).collect();
+            let answered = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+            if usize::try_from(answered).is_ok_and(|answered| answered == mine.len()) {
+                let mut records = self.lock();
+                for pod in mine {
+                    records.entry(identity(pod)).or_insert_with(Record::fresh).seen.get_or_insert(Canary::Answered);
+                }
+            }
+        }
+    }
+
     /// Pods that are due, at most so many; forgets those that are gone.
     fn due(&self, pods: &[Arc<SeenPod>], most: usize) -> Vec<Errand> {
         let now = Instant::now();
@@ -89,12 +115,7 @@ impl Canaries {
             if errands.len() >= most {
                 break;
             }
-            let record = records.entry(uid.clone()).or_insert_with(|| Record {
-                seen: None,
-                misses: 0,
-                due: now,
-                under_way: false,
-            });
+            let record = records.entry(uid.clone()).or_insert_with(Record::fresh);
             let due = record.due <= now && !record.under_way;
             if let Some(errand) = due.then(|| errand(uid, pod)).flatten() {
                 record.under_way = true;
@@ -131,6 +152,10 @@ impl Canaries {
 fn identity(pod: &SeenPod) -> String {
     let restarts: i32 = pod.status.container_statuses.iter().map(|status| status.restart_count).sum();
     format!("{}/{restarts}", pod.uid().unwrap_or_default())
+}
+
+fn belongs(pod: &SeenPod, deployment: &DeepSeekDeployment) -> bool {
+    pod.namespace() == deployment.namespace() && pod.labels().get(DEPLOYMENT_LABEL) == deployment.metadata.name.as_ref()
 }
 
 fn errand(uid: String, pod: &SeenPod) -> Option<Errand> {
