@@ -49,6 +49,11 @@ impl Record {
         self.resource == "leases"
     }
 
+    /// Whether it concerns what no actor looks at: Leases and Events.
+    pub(crate) fn is_mere_talk(&self) -> bool {
+        self.is_lease() || self.resource == "events"
+    }
+
     /// One line for people: `patch deployments/chat in ai by operator: 200`.
     pub fn spoken(&self) -> String {
         let door = if self.subresource.is_empty() { String::new() } else { format!("/{}", self.subresource) };

@@ -62,10 +62,11 @@ impl State {
 fn put(cluster: &mut Cluster, who: &str, key: &Key, object: Value) -> Answer<()> {
     let Some(kind) = cluster.kinds.by_resource(&key.resource) else { return Ok(()) };
     let write = Write { kind, key: key.clone(), part: Part::Whole, author: Author::updating(who) };
-    if cluster.get(key).is_some() {
-        cluster.replace(&write, object)?;
-    } else {
-        cluster.create(&write, object)?;
+    match cluster.get(key) {
+        // what changes nothing is not even sent
+        Some(stored) if *stored == object => {}
+        Some(_) => drop(cluster.replace(&write, object)?),
+        None => drop(cluster.create(&write, object)?),
     }
     Ok(())
 }

@@ -209,3 +209,16 @@ fn deleting_a_deployment_takes_everything_along() {
     world.remove("Deployment", "ai", "chat");
     assert!(world.objects("ReplicaSet").is_empty() && world.objects("Pod").is_empty());
 }
+
+#[test]
+fn a_pod_asks_for_what_it_is_limited_to() {
+    let world = World::new();
+    world.put(pod("chat-0").with(
+        "/spec/containers/0/resources",
+        json!({
+            "limits": {"nvidia.com/gpu": "1", "memory": "8Gi"}, "requests": {"cpu": "1", "memory": "4Gi"},
+        }),
+    ));
+    let requests = &world.objects("Pod")[0]["spec"]["containers"][0]["resources"]["requests"];
+    assert_eq!(*requests, json!({"nvidia.com/gpu": "1", "memory": "4Gi", "cpu": "1"}));
+}

@@ -18,6 +18,7 @@ impl Cluster {
             "Pod" if old.is_none() => {
                 fill(new, "status", json!({"phase": "Pending"}));
                 containers(&mut new["spec"]);
+                requests(&mut new["spec"]);
             }
             "Namespace" if old.is_none() => fill(new, "status", json!({"phase": "Active"})),
             _ => {}
@@ -69,6 +70,18 @@ fn containers(pod: &mut Value) {
             fill(container, "terminationMessagePath", json!("/dev/termination-log"));
             for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
                 fill(port, "protocol", json!("TCP"));
+            }
+        }
+    }
+}
+
+/// A container of a Pod asks for what it is limited to, where it does not say.
+fn requests(pod: &mut Value) {
+    for list in ["containers", "initContainers"] {
+        for container in pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
+            for (resource, amount) in limits {
+                fill(&mut container["resources"]["requests"], &resource, amount);
             }
         }
     }

@@ -81,7 +81,7 @@ fn serve(heart: &Arc<Heart>, state: &mut State, call: Call) -> Outcome {
         _ => Some(carried_out(heart, state, call)),
     };
     let changed = state.cluster.revision() != before;
-    if changed && state.actors.automatic {
+    if changed && state.actors.automatic && !state.journal.at(place).is_mere_talk() {
         state.settle();
     }
     let (outcome, code) = seen(fault, answer);
