@@ -23,6 +23,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     let before = namespace.apply(&simulated("before")).await?;
     before.is_ready().await?;
     store_unreadable(&namespace).await?;
+    forget_what_was_told(&namespace).await?;
     is_told(&namespace).await?;
     is_quiet(&namespace).await?;
     let after = namespace.apply(&simulated("after")).await?;
@@ -70,6 +71,13 @@ async fn store(namespace: &Namespace) -> Result<()> {
         Ok(api.patch("odd", &params, &Patch::Apply(&odd)).await.map(drop)?)
     })
     .await
+}
+
+/// The operator may have been quick enough to say something while the definition was loose; now it has to say it again.
+async fn forget_what_was_told(namespace: &Namespace) -> Result<()> {
+    let nothing = Patch::Merge(json!({"status": {"conditions": []}}));
+    objects(namespace).patch_status("odd", &PatchParams::default(), &nothing).await?;
+    Ok(())
 }
 
 async fn is_told(namespace: &Namespace) -> Result<()> {
