@@ -152,13 +152,10 @@ impl Elector {
     async fn look_again(&mut self) -> Result<(), kube::Error> {
         let stored =
             self.api.get_opt(&self.claimant.name).await?.filter(|lease| holder(lease) == self.claimant.identity);
-        self.held = match (self.held.take(), stored) {
-            (Some(held), Some(lease)) => Some(Held { lease, ..held }),
-            _ => {
-                tracing::warn!("the lease was taken or deleted");
-                None
-            }
-        };
+        self.held = self.held.take().zip(stored).map(|(held, lease)| Held { lease, ..held });
+        if self.held.is_none() {
+            tracing::warn!("the lease was taken or deleted");
+        }
         Ok(())
     }
 

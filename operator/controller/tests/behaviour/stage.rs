@@ -121,7 +121,7 @@ impl Stage {
     /// What was sent last.
     pub fn log(&self) -> String {
         let requests = self.world.requests();
-        let told = requests.iter().filter(|r| !r.is_lease()).rev().take(30).map(|r| r.spoken());
+        let told = requests.iter().filter(|r| !r.is_lease()).rev().take(30).map(deepseek_testkit::Record::spoken);
         told.collect::<Vec<_>>().join("\n")
     }
 }

@@ -164,7 +164,7 @@ async fn pods_that_a_policy_refuses_are_said() {
     stage.world.put(node("n1").with_gpus(8, H100));
     stage.world.admit(|verb, object| {
         if verb == "create" && object["kind"] == "Pod" {
-            return Err(deepseek_testkit::refusal::refusal(403, "exceeded quota: gpus".to_owned()));
+            return Err(deepseek_testkit::refusal::refusal(403, "exceeded quota: gpus"));
         }
         Ok(object.clone())
     });

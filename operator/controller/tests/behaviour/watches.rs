@@ -115,8 +115,8 @@ async fn a_missing_definition_is_named_and_waited_for() {
     stage.world.serve(kind);
     stage.until_served("chat").await;
     assert_eq!(ask_admin(admin, "/readyz").await, (200, "ok\n".to_owned()));
-    let (_, state) = ask_admin(admin, "/debug/state").await;
-    assert!(state.contains("\"leading\": true"), "{state}");
+    let (_, shown) = ask_admin(admin, "/debug/state").await;
+    assert!(shown.contains("\"leading\": true"), "{shown}");
     assert!(ask_admin(admin, "/metrics").await.1.contains("deepseek_leader 1"));
 }
 
