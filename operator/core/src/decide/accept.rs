@@ -195,14 +195,17 @@ fn check_precision(engine: &EngineEntry, facts: &Facts) -> Result<(), Refusal> {
     ))
 }
 
-/// Engines accept abbreviations of their flags, so a flag is compared by prefix; `--flag=value` counts as `--flag`.
+/// Engines accept abbreviations of their flags, so a flag is compared by prefix; `--flag=value` counts as `--flag`, and
+/// llama.cpp takes `_` for `-`.
 fn refuse_own_flags(kind: &EngineType, args: &[String], env: &[EnvVar]) -> Result<(), Refusal> {
     let owned = own_flags(kind);
     let flags = args.iter().enumerate().filter(|(_, arg)| arg.starts_with('-') && arg.len() > 1);
     for (at, arg) in flags {
         let flag = arg.split('=').next().unwrap_or(arg);
+        let usual = flag.replace('_', "-");
         let taken = owned.iter().find(|own| {
-            own.flags.iter().any(|f| *f == flag || (flag.len() > 3 && flag.starts_with("--") && f.starts_with(flag)))
+            let abbreviated = |f: &str| usual.len() > 3 && usual.starts_with("--") && f.starts_with(&usual);
+            own.flags.iter().any(|f| *f == usual || abbreviated(f))
         });
         if let Some(own) = taken {
             return Err(forbidden(&format!("spec.engine.args[{at}]"), flag, own.instead));

@@ -54,6 +54,7 @@ const SIMULATOR: &[OwnFlag] = &[
     own(&["--port"], None, FIXED),
     own(&["--max-model-len"], None, CONTEXT),
     own(&["--max-num-seqs"], None, SEQUENCES),
+    own(&["--force-dummy-tokenizer"], None, "leave it out: it ends the list of served names"),
 ];
 
 /// Variables that tell a custom engine what it needs to know.
