@@ -12,7 +12,8 @@ use deepseek_crds::v1alpha1::ModelSource;
 
 use crate::decide::accept::Accepted;
 use crate::decide::place::Placement;
-use crate::observed::{Canary, Claim, Observed, Pod, Trouble};
+use crate::decide::trouble::{sentence, trouble};
+use crate::observed::{Claim, Observed, Pod, Trouble};
 use crate::render::service::endpoint;
 use crate::verdict::{Refusal, Verdict};
 
@@ -44,7 +45,8 @@ impl<'a> Subject<'a> {
         if self.owner.spec.suspend { 0 } else { self.owner.spec.replicas }
     }
 
-    fn pods(&self) -> impl Iterator<Item = &Pod> {
+    /// Pods that are not on their way out.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.observed.pods.iter().filter(|pod| !pod.terminating)
     }
 
@@ -141,7 +143,8 @@ fn crowded(subject: &Subject<'_>, placement: &Placement) -> Option<Verdict> {
             Placed,
             Reason::InsufficientResources,
             format!(
-                "The scheduler finds no node: {message} Lower spec.resources, loosen spec.placement, or free a node."
+                "The scheduler finds no node: {} Lower spec.resources, loosen spec.placement, or free a node.",
+                sentence(message)
             ),
         )
     })
@@ -188,7 +191,10 @@ fn claim_pending(subject: &Subject<'_>, name: &str) -> Verdict {
         Some(message) => Verdict::no(
             WeightsReady,
             Reason::ClaimPending,
-            format!("PersistentVolumeClaim {name:?} has no volume: {message} See `kubectl describe pvc {name}`."),
+            format!(
+                "PersistentVolumeClaim {name:?} has no volume: {} See `kubectl describe pvc {name}`.",
+                sentence(message)
+            ),
         ),
         None => Verdict::unknown(
             WeightsReady,
@@ -212,7 +218,10 @@ fn image_ready(subject: &Subject<'_>, reference: &str) -> Verdict {
         Some(message) => Verdict::no(
             WeightsReady,
             Reason::ImageUnavailable,
-            format!("The image with the weights cannot be pulled: {message} Correct spec.model.source.image."),
+            format!(
+                "The image with the weights cannot be pulled: {} Correct spec.model.source.image.",
+                sentence(message)
+            ),
         ),
         None => Verdict::yes(
             WeightsReady,
@@ -239,57 +248,6 @@ fn starting(subject: &Subject<'_>) -> (Reason, String) {
         return (Reason::Refused, "No replica runs, because the spec cannot be served as it is.".to_owned());
     }
     (Reason::Starting, "No replica has answered yet: images are pulled, weights are loaded.".to_owned())
-}
-
-/// The first thing that keeps replicas from serving, the most definite first.
-fn trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
-    let troubles = || subject.pods().filter_map(|pod| pod.trouble.as_ref().map(|trouble| (pod, trouble)));
-    let crash = troubles().find_map(|(pod, trouble)| match trouble {
-        Trouble::Crashing { exit_code, message, .. } => {
-            Some((Reason::EngineCrashing, crashing(subject, pod, *exit_code, message)))
-        }
-        _ => None,
-    });
-    let image = || {
-        troubles().find_map(|(_, trouble)| match trouble {
-            Trouble::Image(message) => {
-                Some((Reason::ImageUnavailable, format!("An image cannot be pulled: {message}")))
-            }
-            Trouble::Configuration(message) => {
-                Some((Reason::PodRefused, format!("The engine's container cannot be made: {message}")))
-            }
-            Trouble::Crashing { .. } => None,
-        })
-    };
-    crash.or_else(image).or_else(|| refused_pods(subject)).or_else(|| failed_canary(subject))
-}
-
-fn crashing(subject: &Subject<'_>, pod: &Pod, exit_code: i32, message: &str) -> String {
-    let namespace = subject.owner.metadata.namespace.as_deref().unwrap_or_default();
-    let words = if message.is_empty() { String::new() } else { format!(" Its last words: {message:?}.") };
-    format!(
-        "The engine ends soon after its start, with exit code {exit_code}.{words} See `kubectl logs -n {namespace} {} \
-         --previous`; then correct spec.engine or the weights.",
-        pod.name
-    )
-}
-
-/// The Deployment controller's own words when Pods cannot even be made.
-fn refused_pods(subject: &Subject<'_>) -> Option<(Reason, String)> {
-    let status = subject.observed.workload.as_ref()?.status.as_ref()?;
-    let failure = status.conditions.as_ref()?.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
-    let message = failure.message.clone().unwrap_or_default();
-    Some((Reason::PodRefused, format!("Pods of the deployment are refused: {message}.")))
-}
-
-fn failed_canary(subject: &Subject<'_>) -> Option<(Reason, String)> {
-    subject.pods().filter(|pod| pod.ready).find_map(|pod| match &pod.canary {
-        Some(Canary::Failed(message)) => Some((
-            Reason::CanaryFailed,
-            format!("The engine runs, but does not serve as it should: {message}. See `kubectl logs {}`.", pod.name),
-        )),
-        _ => None,
-    })
 }
 
 fn progressing(subject: &Subject<'_>) -> Verdict {

@@ -5,3 +5,4 @@ pub mod conditions;
 pub mod fit;
 pub mod place;
 pub mod rollout;
+pub mod trouble;
