@@ -1,0 +1,155 @@
+//! Deployments, nodes and Pods to decide about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deepseek_core::observed::{Canary, Claim, Node, Observed, Pod, Settings};
+use deepseek_core::plan::{Child, ChildKind, Plan, plan};
+use deepseek_core::render::REVISION_LABEL;
+use deepseek_crds::DeepSeekDeployment;
+use deepseek_crds::condition::{ConditionType, Reason};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Taint;
+use serde_json::{Value, json};
+
+pub const GPU: &str = "nvidia.com/gpu";
+pub const PRODUCT: &str = "nvidia.com/gpu.product";
+
+/// The smallest spec: simulated, on whatever fits.
+pub fn simulated() -> Value {
+    json!({"model": {"name": "deepseek-r1-distill-qwen-7b"}, "engine": {"type": "Simulator"}})
+}
+
+/// llama.cpp with a file on a claim.
+pub fn from_claim() -> Value {
+    json!({
+        "model": {
+            "name": "deepseek-r1-distill-qwen-7b",
+            "source": {"persistentVolumeClaim": {"claimName": "weights", "path": "r1-7b.gguf"}},
+        },
+    })
+}
+
+/// The same spec with some fields replaced, added or (by null) removed.
+pub fn with(mut spec: Value, patch: Value) -> Value {
+    merge(&mut spec, patch);
+    spec
+}
+
+fn merge(target: &mut Value, patch: Value) {
+    match patch {
+        Value::Object(patch) => {
+            if !target.is_object() {
+                *target = json!({});
+            }
+            for (key, value) in patch {
+                match value {
+                    Value::Null => drop(target.as_object_mut().and_then(|fields| fields.remove(&key))),
+                    value => merge(&mut target[key], value),
+                }
+            }
+        }
+        patch => *target = patch,
+    }
+}
+
+/// A deployment named `chat` in namespace `ai`.
+pub fn chat(spec: Value) -> DeepSeekDeployment {
+    named("chat", spec)
+}
+
+pub fn named(name: &str, spec: Value) -> DeepSeekDeployment {
+    let mut deployment = DeepSeekDeployment::new(name, serde_json::from_value(spec).expect("a spec of the API"));
+    deployment.metadata.namespace = Some("ai".into());
+    deployment.metadata.uid = Some("5b0c0a3e-0000-4000-8000-000000000001".into());
+    deployment.metadata.generation = Some(1);
+    deployment
+}
+
+/// A ready node with so many accelerators of a product.
+pub fn node(name: &str, count: i64, product: &str) -> Node {
+    Node {
+        name: name.into(),
+        labels: [(PRODUCT.into(), product.into()), ("kubernetes.io/hostname".into(), name.into())].into(),
+        schedulable: true,
+        allocatable: [(GPU.into(), count)].into(),
+        ..Node::default()
+    }
+}
+
+pub fn h100s(name: &str, count: i64) -> Node {
+    node(name, count, "NVIDIA-H100-80GB-HBM3")
+}
+
+/// A ready node without accelerators.
+pub fn plain_node(name: &str) -> Node {
+    Node { name: name.into(), schedulable: true, ..Node::default() }
+}
+
+pub fn taint(key: &str, effect: &str) -> Taint {
+    Taint { key: key.into(), effect: effect.into(), ..Taint::default() }
+}
+
+/// A Pod on a node, which the kubelet calls Ready and which answered the canary.
+pub fn serving(name: &str, revision: &str) -> Pod {
+    Pod {
+        name: name.into(),
+        revision: revision.into(),
+        node: Some("n1".into()),
+        ready: true,
+        canary: Some(Canary::Answered),
+        ..Pod::default()
+    }
+}
+
+/// A cluster in which nothing runs yet.
+pub fn cluster(nodes: impl IntoIterator<Item = Node>) -> Observed {
+    Observed {
+        now: Timestamp::UNIX_EPOCH,
+        nodes: nodes.into_iter().collect(),
+        claim: Some(Claim::Bound),
+        workload: None,
+        pods: Vec::new(),
+        settings: Arc::new(Settings::default()),
+    }
+}
+
+/// What follows when a plan was applied.
+pub fn applied(observed: &Observed, plan: &Plan) -> Observed {
+    let workload = child(plan, ChildKind::Deployment).map(|body| Arc::new(typed::<Deployment>(&body)));
+    Observed { workload, ..observed.clone() }
+}
+
+/// The same with as many serving Pods as were planned.
+pub fn served(deployment: &DeepSeekDeployment, observed: &Observed) -> Observed {
+    let mut observed = applied(observed, &plan(deployment, observed));
+    let revision = revision(observed.workload.as_deref().expect("a Deployment is planned"));
+    observed.pods = (0..deployment.spec.replicas).map(|n| serving(&format!("chat-{n}"), &revision)).collect();
+    observed
+}
+
+pub fn revision(workload: &Deployment) -> String {
+    let labels = workload.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()?.labels.clone());
+    labels.and_then(|labels| labels.get(REVISION_LABEL).cloned()).expect("Pods are labelled with their revision")
+}
+
+pub fn child(plan: &Plan, kind: ChildKind) -> Option<Value> {
+    let children = plan.resources.iter().flat_map(|resources| &resources.children);
+    children.into_iter().find(|child: &&Child| child.kind == kind).map(|child| child.body.clone())
+}
+
+pub fn typed<K: serde::de::DeserializeOwned>(body: &Value) -> K {
+    serde_json::from_value(body.clone()).expect("what is rendered can be read")
+}
+
+/// Why a condition has its status, and what it says.
+pub fn verdict(plan: &Plan, condition: ConditionType) -> (Option<bool>, Reason, String) {
+    let found = plan.verdicts.iter().find(|verdict| verdict.condition == condition).expect("it is said");
+    (found.holds, found.reason, found.message.clone())
+}
+
+/// Annotations of a rendered object.
+pub fn annotations(body: &Value) -> BTreeMap<String, String> {
+    typed(&body["metadata"]["annotations"])
+}
