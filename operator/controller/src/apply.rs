@@ -49,10 +49,9 @@ impl Applier {
         memory: &Memory,
         planned: Resources<Planned>,
     ) -> (Resources<Applied>, Vec<String>) {
-        let mut outcomes = Vec::new();
-        for child in &planned.children {
-            outcomes.push(self.apply_child(leading, owner, memory, child).await);
-        }
+        // side by side: none needs another, and the API server makes Services one after the other
+        let applied = planned.children.iter().map(|child| self.apply_child(leading, owner, memory, child));
+        let outcomes = futures::future::join_all(applied).await;
         let left = self.sweep(leading, owner, memory, &planned.children).await;
         (planned.applied(outcomes), left)
     }

@@ -9,7 +9,7 @@
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
 //! | what we wrote and the stores do not show yet | [`memory`] |
-//! | how the status and events are written | [`report`] |
+//! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
 //! | who may write | [`lease`] |
 //! | connections to the API server and their time limits | [`clients`] |
@@ -23,6 +23,7 @@ pub mod lease;
 pub mod memory;
 pub mod metrics;
 pub mod observe;
+pub mod pace;
 pub mod reconcile;
 pub mod report;
 pub mod run;

@@ -82,11 +82,11 @@ pub async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action
         None => (None, Vec::new()),
     };
     let report = Report::new(deployment, &observed, verdicts, facts, applied.as_ref());
-    ctx.reporter.report(&ctx.leading, deployment, &report).await?;
+    let again = ctx.reporter.report(&ctx.leading, deployment, &report).await?;
     match report.transient_failure {
         Some(message) => Err(Error::Apply(message)),
         None if !left.is_empty() => Err(Error::Sweep(left.join("; "))),
-        None => Ok(Action::requeue(HEARTBEAT)),
+        None => Ok(Action::requeue(again.unwrap_or(HEARTBEAT))),
     }
 }
 

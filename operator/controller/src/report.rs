@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use deepseek_core::observed::Observed;
 use deepseek_core::plan::{Applied, Child, Facts, Outcome, Resources};
@@ -20,6 +21,7 @@ use serde_json::json;
 
 use crate::FIELD_MANAGER;
 use crate::lease::Leading;
+use crate::pace::Pace;
 
 /// Longest message of a condition and of an event's note, in bytes: the API server refuses longer events.
 const LONGEST: usize = 1000;
@@ -93,15 +95,16 @@ pub struct Reporter {
     recorder: Recorder,
     /// What was written last, with the version it got: the store may be a moment behind.
     written: Mutex<HashMap<String, (u64, DeepSeekDeploymentStatus)>>,
+    pace: Pace,
 }
 
 impl Reporter {
     /// A reporter that writes with this client.
     pub fn new(client: Client, recorder: Recorder) -> Self {
-        Self { client, recorder, written: Mutex::default() }
+        Self { client, recorder, written: Mutex::default(), pace: Pace::default() }
     }
 
-    /// Writes the status if it differs, then announces a new reason of `Ready`.
+    /// Writes the status if it differs, then announces a new reason of `Ready`; or says how long that may wait.
     ///
     /// # Errors
     /// When the API server does not take the status.
@@ -110,19 +113,24 @@ impl Reporter {
         leading: &Leading,
         owner: &DeepSeekDeployment,
         report: &Report,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Option<Duration>, kube::Error> {
         let before = self.newest_status(owner);
         let status = status(owner, report, &before);
         if status == before {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(version) = self.write(leading, &owner.metadata, &status).await? else { return Ok(()) };
+        let uid = owner.uid().unwrap_or_default();
+        if let Some(wait) = self.pace.wait(&uid, &before, &status) {
+            return Ok(Some(wait));
+        }
+        let Some(version) = self.write(leading, &owner.metadata, &status).await? else { return Ok(None) };
+        self.pace.written(uid);
         let news = announcement(&before, &status);
         self.remember(owner, version, status);
         if let Some(event) = news {
             self.publish(leading, owner, &event).await;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Writes the one thing that can be said of an object that cannot be read. No store has its status, so it is asked for: a
@@ -253,14 +261,18 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// An event is due when `Ready` has another reason than before, except for the steps in between.
+/// An event is due when `Ready` has another reason than before, except for the steps in between. That only some replicas answer is
+/// news after all of them did; before, more are on their way.
 fn announcement(before: &DeepSeekDeploymentStatus, after: &DeepSeekDeploymentStatus) -> Option<Event> {
     let ready = |status: &DeepSeekDeploymentStatus| {
         status.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str()).cloned()
     };
     let now = ready(after)?;
-    let on_the_way = [Reason::Starting, Reason::RollingOut].iter().any(|r| r.as_str() == now.reason);
-    if on_the_way || ready(before).is_some_and(|then| then.reason == now.reason) {
+    let then = ready(before);
+    let was_ready = then.as_ref().is_some_and(|then| then.status == "True");
+    let on_the_way = [Reason::Starting, Reason::RollingOut].iter().any(|r| r.as_str() == now.reason)
+        || !was_ready && now.reason == Reason::SomeReplicasAnswer.as_str();
+    if on_the_way || then.is_some_and(|then| then.reason == now.reason) {
         return None;
     }
     let wanted = [Reason::Suspended, Reason::ScaledToZero].iter().any(|r| r.as_str() == now.reason);

@@ -4,7 +4,7 @@
 //! [`Rhythm::failing`] while it does not. One that has answered before counts as failed after three misses in a row, so that a
 //! single slow answer under load is not taken for an outage.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -103,8 +103,8 @@ impl Canaries {
         }
     }
 
-    /// Pods that are due, at most so many; forgets those that are gone.
-    fn due(&self, pods: &[Arc<SeenPod>], most: usize) -> Vec<Errand> {
+    /// Pods that are due; forgets those that are gone.
+    fn due(&self, pods: &[Arc<SeenPod>]) -> Vec<Errand> {
         let now = Instant::now();
         let ready: HashMap<String, &Arc<SeenPod>> =
             pods.iter().filter(|pod| is_ready(pod)).map(|pod| (identity(pod), pod)).collect();
@@ -112,9 +112,6 @@ impl Canaries {
         records.retain(|uid, record| record.under_way || ready.contains_key(uid));
         let mut errands = Vec::new();
         for (uid, pod) in ready {
-            if errands.len() >= most {
-                break;
-            }
             let record = records.entry(uid.clone()).or_insert_with(Record::fresh);
             let due = record.due <= now && !record.under_way;
             if let Some(errand) = due.then(|| errand(uid, pod)).flatten() {
@@ -177,16 +174,14 @@ pub async fn sentry(
     rhythm: Rhythm,
     prober: Arc<dyn Prober>,
 ) {
-    let mut under_way = FuturesUnordered::new();
+    let (mut waiting, mut under_way) = (VecDeque::new(), FuturesUnordered::new());
     let mut looks = tokio::time::interval(LOOK);
     loop {
+        // as soon as there is room, not at the next look: more may be due than are asked at once
+        let room = AT_ONCE.saturating_sub(under_way.len()).min(waiting.len());
+        under_way.extend(waiting.drain(..room).map(|errand| run(&*prober, errand, rhythm.timeout)));
         tokio::select! {
-            _ = looks.tick() => {
-                let room = AT_ONCE.saturating_sub(under_way.len());
-                for errand in canaries.due(&engine_pods(&pods), room) {
-                    under_way.push(run(&*prober, errand, rhythm.timeout));
-                }
-            }
+            _ = looks.tick() => waiting.extend(canaries.due(&engine_pods(&pods))),
             Some((errand, answer)) = under_way.next(), if !under_way.is_empty() => {
                 metrics.canaries.with_label_values(&[if answer.is_ok() { "answered" } else { "failed" }]).inc();
                 if canaries.record(&errand.uid, answer, rhythm) {
