@@ -140,7 +140,7 @@ impl Reporter {
     /// When the API server cannot be asked, or does not take the status.
     pub async fn report_undecodable(
         &self,
-        leading: &Leading,
+        _: &Leading,
         metadata: &ObjectMeta,
         refusal: Refusal,
     ) -> Result<(), kube::Error> {
@@ -153,8 +153,10 @@ impl Reporter {
         if conditions == before {
             return Ok(());
         }
-        let status = DeepSeekDeploymentStatus { conditions, ..DeepSeekDeploymentStatus::default() };
-        self.write(leading, metadata, &status).await.map(|_| ())
+        // a merge, because the API server cannot apply to an object that breaks its own schema (it answers 500)
+        let body = json!({"metadata": {"uid": metadata.uid}, "status": {"conditions": conditions}});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.api(metadata).patch_status(name, &params, &Patch::Merge(&body)).await.map(|_| ())
     }
 
     /// Untyped: an object that cannot be read can still be told so.

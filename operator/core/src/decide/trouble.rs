@@ -52,7 +52,15 @@ fn refused_pods(subject: &Subject<'_>) -> Option<(Reason, String)> {
     let status = subject.observed.workload.as_ref()?.status.as_ref()?;
     let failure = status.conditions.as_ref()?.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
     let message = failure.message.clone().unwrap_or_default();
-    Some((Reason::PodRefused, format!("Pods of the deployment are refused: {}", sentence(&message))))
+    let namespace = subject.owner.metadata.namespace.as_deref().unwrap_or_default();
+    Some((
+        Reason::PodRefused,
+        format!(
+            "Pods of the deployment are refused: {} See `kubectl get events -n {namespace}`; change the quota or policy that \
+             refuses them, or spec.resources.",
+            sentence(&message)
+        ),
+    ))
 }
 
 fn failed_canary(subject: &Subject<'_>) -> Option<(Reason, String)> {
