@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::FIELD_MANAGER;
+use crate::covers::covers;
 use crate::lease::Leading;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -196,42 +197,6 @@ fn belonging(object: &Value, owner: &DeepSeekDeployment) -> Belonging {
     }
 }
 
-/// Maps in which a foreign key changes the meaning; the API owns each of them as a whole, so that an apply sets them right.
-const WHOLE: [&str; 3] = ["selector", "matchLabels", "nodeSelector"];
-
-/// Whether everything that is planned stands in what is stored. The API server and others may have added fields; the plan's
-/// hash among the annotations betrays a field that is no longer planned.
-fn covers(planned: &Value, stored: &Value) -> bool {
-    match (planned, stored) {
-        (Value::Object(planned), Value::Object(stored)) => planned.iter().all(|(key, value)| match stored.get(key) {
-            Some(found) if WHOLE.contains(&key.as_str()) => value == found,
-            Some(found) => covers(value, found),
-            None => is_empty(value),
-        }),
-        (Value::Array(planned), Value::Array(stored)) => {
-            planned.len() <= stored.len()
-                && planned.iter().enumerate().all(|(at, value)| covers(value, counterpart(at, value, stored)))
-        }
-        _ => planned == stored,
-    }
-}
-
-/// The API server does not store what is empty.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(map) => map.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => false,
-    }
-}
-
-/// The element of a stored list that is meant: of the same name where elements have names, else at the same place.
-fn counterpart<'a>(at: usize, value: &Value, stored: &'a [Value]) -> &'a Value {
-    let named = value.get("name").and_then(|name| stored.iter().find(|other| other.get("name") == Some(name)));
-    named.unwrap_or(&stored[at])
-}
-
 fn api_resource(kind: ChildKind) -> ApiResource {
     match kind {
         ChildKind::Service => ApiResource::erase::<Service>(&()),
@@ -271,40 +236,5 @@ fn told(status: &kube::core::Status) -> String {
     match &status.status {
         Some(StatusSummary::Failure) | None => format!("{} ({} {})", status.message, status.reason, status.code),
         Some(StatusSummary::Success) => status.message.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn added_fields_do_not_matter_and_changed_ones_do() {
-        let planned = json!({"spec": {"replicas": 2, "containers": [{"name": "engine", "image": "a", "args": ["x"]}]}});
-        let mut stored = json!({"spec": {"replicas": 2, "paused": false, "containers": [
-            {"name": "sidecar", "image": "s"}, {"name": "engine", "image": "a", "args": ["x"], "pullPolicy": "Always"}]}});
-        assert!(covers(&planned, &stored));
-        stored["spec"]["containers"][1]["image"] = "b".into();
-        assert!(!covers(&planned, &stored));
-        stored["spec"]["containers"][1]["image"] = "a".into();
-        stored["spec"]["replicas"] = 3.into();
-        assert!(!covers(&planned, &stored));
-    }
-
-    #[test]
-    fn a_selector_with_a_foreign_key_is_another_selector() {
-        let planned = json!({"spec": {"selector": {"a": "b"}, "template": {"matchLabels": {"a": "b"}}}});
-        let mut stored = planned.clone();
-        assert!(covers(&planned, &stored));
-        stored["spec"]["selector"]["stolen"] = "yes".into();
-        assert!(!covers(&planned, &stored));
-    }
-
-    #[test]
-    fn what_is_empty_need_not_be_stored() {
-        assert!(covers(&json!({"emptyDir": {}, "list": [], "gone": null}), &json!({})));
-        assert!(!covers(&json!({"emptyDir": {"medium": "Memory"}}), &json!({})));
     }
 }

@@ -8,6 +8,7 @@
 //! | the five steps of one pass | [`reconcile`] |
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
+//! | whether an object already is as planned | [`covers`] |
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod apply;
 pub mod canary;
 pub mod clients;
+pub mod covers;
 pub mod lease;
 pub mod memory;
 pub mod metrics;

@@ -29,6 +29,8 @@ async fn two() -> (Stage, Operator, Operator) {
     let second = stage.operator_as("second");
     sleep(Duration::from_secs(10)).await;
     assert_eq!(holder(&stage.world), "first");
+    // from here on only the two operators act
+    stage.world.run_on_command();
     (stage, first, second)
 }
 
@@ -107,7 +109,7 @@ async fn a_leader_without_its_lease_stops_writing_before_another_begins() {
         let renewed = renewal(&stage.world).await;
         // it can still write everything else: only its own clock keeps it from doing so
         stage.world.fail(When::any().of("leases").by("first").always(), fault);
-        let tries = restless(&stage, Duration::from_secs(20)).await;
+        let tries = restless(&stage, Duration::from_secs(12)).await;
         assert_one_after_another(&tries);
         let last = of(&tries, "first").next_back().unwrap() - renewed;
         assert!(last <= Duration::from_secs(4) + 2 * STEP, "{fault:?}: written {last:?} after the last renewal");
@@ -138,7 +140,7 @@ async fn a_deleted_lease_makes_no_two_leaders() {
         let (stage, _first, _second) = two().await;
         sleep(Duration::from_millis(delay)).await;
         stage.world.remove("Lease", SYSTEM, "operator");
-        let tries = restless(&stage, Duration::from_secs(20)).await;
+        let tries = restless(&stage, Duration::from_secs(12)).await;
         assert_one_after_another(&tries);
         assert!(!tries.is_empty());
     }
@@ -149,7 +151,7 @@ async fn a_lease_that_is_taken_by_force_is_respected() {
     let (stage, _first, _second) = two().await;
     stage.world.edit("Lease", SYSTEM, "operator", |lease| lease["spec"]["holderIdentity"] = json!("somebody"));
     let began = Instant::now();
-    let tries = restless(&stage, Duration::from_secs(20)).await;
+    let tries = restless(&stage, Duration::from_secs(12)).await;
     let in_between = |at: Instant| {
         let after = at - began;
         after > Duration::from_secs(1) + 2 * STEP && after < Duration::from_secs(6)
@@ -163,7 +165,7 @@ async fn a_note_on_the_lease_hardly_interrupts_the_leader() {
     let (stage, _first, _second) = two().await;
     let began = Instant::now();
     stage.world.edit("Lease", SYSTEM, "operator", |lease| lease["metadata"]["annotations"] = json!({"seen": "yes"}));
-    let tries = restless(&stage, Duration::from_secs(20)).await;
+    let tries = restless(&stage, Duration::from_secs(12)).await;
     assert_eq!(of(&tries, "second").count(), 0);
     let mut moments: Vec<Instant> = of(&tries, "first").collect();
     moments.insert(0, began);

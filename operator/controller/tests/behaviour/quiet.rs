@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use deepseek_testkit::fixtures::{claim, deepseek};
 
+use serde_json::json;
+
 use crate::stage::{AI, Operator, Stage};
 
 /// Three deployments of all sorts, served.
@@ -11,7 +13,8 @@ async fn served() -> (Stage, Operator) {
     let stage = Stage::with_gpus();
     let operator = stage.operator();
     stage.world.put(claim("weights").within(AI).bound());
-    stage.world.put(deepseek("plain").within(AI).on_processors().with_replicas(2));
+    let odd = json!({"cpu": "0.5", "memory": "2048Mi", "sharedMemory": "1024Mi"});
+    stage.world.put(deepseek("plain").within(AI).on_processors().with_replicas(2).with("/spec/resources", odd));
     stage.world.put(deepseek("file").within(AI).loaded_from_claim("weights", "r1.gguf").on_exactly(2, "nvidia-h100"));
     stage.world.put(deepseek("image").within(AI).loaded_from_image("example.org/r1:1", "r1.gguf"));
     for name in ["plain", "file", "image"] {

@@ -64,7 +64,7 @@ impl Story {
         let _operator = survive(&stage, operator, alarm.as_ref().filter(|_| crashes)).await;
         stage.settled().await;
         let mark = stage.world.mark();
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
         stage.world.assert_no_writes_since(mark);
         (stage.world.snapshot(), alarm.is_some_and(|alarm| alarm.has_rung()))
     }

@@ -115,7 +115,7 @@ impl Stage {
 
     /// Waits until nothing is sent for longer than any retry after a first failure takes.
     pub async fn settled(&self) {
-        self.world.quiet_for(Duration::from_secs(15)).await;
+        self.world.quiet_for(Duration::from_secs(10)).await;
     }
 
     /// What was sent last.

@@ -222,3 +222,15 @@ fn a_pod_asks_for_what_it_is_limited_to() {
     let requests = &world.objects("Pod")[0]["spec"]["containers"][0]["resources"]["requests"];
     assert_eq!(*requests, json!({"nvidia.com/gpu": "1", "memory": "4Gi", "cpu": "1"}));
 }
+
+#[test]
+fn quantities_come_back_in_the_spelling_of_the_server() {
+    let world = World::new();
+    let spellings = [("0.5", "500m"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("2000m", "2"), ("8", "8"), ("3G", "3G")];
+    for (sent, stored) in spellings {
+        world.put(pod("chat-0").with("/spec/containers/0/resources/requests/x", sent));
+        let found = &world.objects("Pod")[0]["spec"]["containers"][0]["resources"]["requests"]["x"];
+        assert_eq!(found, stored);
+        world.remove("Pod", "default", "chat-0");
+    }
+}

@@ -68,11 +68,40 @@ fn containers(pod: &mut Value) {
         for container in pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             fill(container, "imagePullPolicy", json!("IfNotPresent"));
             fill(container, "terminationMessagePath", json!("/dev/termination-log"));
+            for amounts in ["limits", "requests"] {
+                let amounts = container.pointer_mut(&format!("/resources/{amounts}")).and_then(Value::as_object_mut);
+                amounts.into_iter().flat_map(|all| all.values_mut()).for_each(canonical);
+            }
             for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
                 fill(port, "protocol", json!("TCP"));
             }
         }
     }
+}
+
+/// Quantities come back in the server's spelling: `1024Mi` as `1Gi`, `0.5` as `500m`, `1000m` as `1`.
+fn canonical(amount: &mut Value) {
+    const BINARY: [&str; 5] = ["Ki", "Mi", "Gi", "Ti", "Pi"];
+    let Some(text) = amount.as_str() else { return };
+    let split = text.find(char::is_alphabetic).unwrap_or(text.len());
+    let (Ok(number), mut suffix) = (text[..split].parse::<f64>(), &text[split..]) else { return };
+    let mut number = number;
+    while number.fract() != 0.0 && suffix.is_empty() {
+        (number, suffix) = (number * 1000.0, "m");
+    }
+    if suffix == "m" && number % 1000.0 == 0.0 {
+        (number, suffix) = (number / 1000.0, "");
+    }
+    while let Some(at) = BINARY.iter().position(|unit| *unit == suffix) {
+        if number.fract() != 0.0 && at > 0 {
+            (number, suffix) = (number * 1024.0, BINARY[at - 1]);
+        } else if number != 0.0 && number % 1024.0 == 0.0 && at + 1 < BINARY.len() {
+            (number, suffix) = (number / 1024.0, BINARY[at + 1]);
+        } else {
+            break;
+        }
+    }
+    *amount = json!(format!("{number}{suffix}"));
 }
 
 /// A container of a Pod asks for what it is limited to, where it does not say.
