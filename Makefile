@@ -35,3 +35,8 @@ lab-down: ## Ends the lab and leaves nothing behind
 	@e2e/lab/lab down
 lab-status: ## Shows the lab
 	@e2e/lab/lab status
+
+.PHONY: bench-operator
+bench-operator: operator ## Measures what the operator costs: N="100 300" deployments, ROUNDS=3; writes docs/performance.md
+	@e2e/lab/packages.sh && e2e/lab/build.sh
+	@cargo run -q --locked --release -p deepseek-e2e --bin bench_operator -- --document docs/performance.md

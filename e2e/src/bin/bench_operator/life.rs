@@ -172,8 +172,9 @@ impl Life<'_> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, resource);
         for at in 0..DELETIONS.min(self.n) {
             let name = format!("d{at:04}");
-            let uid = api.get_metadata(&name).await?.uid().unwrap_or_default();
+            // the watch comes first: the connection of this question is then free for the deletion, which needs no new one
             let mut changes = Changes::of(&api).await?;
+            let uid = api.get_metadata(&name).await?.uid().unwrap_or_default();
             let asked = Instant::now();
             api.delete(&name, &DeleteParams::background()).await?;
             changes.back(&name, &uid).await?;
