@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use http::{Method, Request};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -50,13 +51,13 @@ impl Door {
         Ok(answer["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Asks for a stream and returns how many pieces of text came before its proper end.
+    /// Asks for a stream, and returns as soon as it begins.
     ///
     /// # Errors
-    /// When it breaks off.
-    pub async fn stream(&self, model: &str, tokens: u32) -> Result<usize> {
-        let answer = self.post("/v1/chat/completions", &question(model, tokens, true)).await?;
-        pieces(&String::from_utf8_lossy(&answer))
+    /// When it does not begin.
+    pub async fn stream(&self, model: &str, tokens: u32) -> Result<Stream> {
+        let (method, path) = (Method::POST, "/v1/chat/completions");
+        Ok(Stream(self.begin(method, path, Some(&question(model, tokens, true))).await?))
     }
 
     /// Names and aliases that the engine lists.
@@ -80,31 +81,60 @@ impl Door {
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes> {
         let told = format!("{method} {path}");
+        let answer = self.begin(method, path, body).await?;
+        whole(answer, PATIENCE).await.context(told)
+    }
+
+    /// Sends a request and returns the body of its answer, of which nothing may have come yet.
+    async fn begin(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let told = format!("{method} {path}");
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let (status, answer) = timeout(PATIENCE, self.exchange(method, path, body))
             .await
             .with_context(|| format!("{told}: no answer within {} s", PATIENCE.as_secs()))?
             .with_context(|| told.clone())?;
         if status != 200 {
-            bail!("{told}: HTTP {status}: {}", String::from_utf8_lossy(&answer).chars().take(300).collect::<String>());
+            let said = whole(answer, PATIENCE).await.unwrap_or_default();
+            bail!("{told}: HTTP {status}: {}", String::from_utf8_lossy(&said).chars().take(300).collect::<String>());
         }
         Ok(answer)
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Bytes)> {
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Answer)> {
         let request = Request::builder().method(method).header("content-type", "application/json");
         match &self.0 {
             Way::Address(address, client) => {
                 let request = request.uri(format!("http://{address}{path}")).body(Full::from(body))?;
                 let answer = client.request(request).await?;
-                Ok((answer.status().as_u16(), answer.into_body().collect().await?.to_bytes()))
+                Ok((answer.status().as_u16(), answer.into_body().map_err(Into::into).boxed_unsync()))
             }
             Way::ApiServer(client, base) => {
                 let request = request.uri(format!("{base}{path}")).body(kube::client::Body::from(body))?;
                 let answer = client.send(request).await?;
-                Ok((answer.status().as_u16(), answer.into_body().collect().await?.to_bytes()))
+                Ok((answer.status().as_u16(), answer.into_body().map_err(Into::into).boxed_unsync()))
             }
         }
+    }
+}
+
+type Answer = UnsyncBoxBody<Bytes, anyhow::Error>;
+
+async fn whole(answer: Answer, patience: Duration) -> Result<Bytes> {
+    let collected = timeout(patience, answer.collect()).await;
+    let collected = collected.with_context(|| format!("its end did not come within {} s", patience.as_secs()))?;
+    Ok(collected?.to_bytes())
+}
+
+/// A stream that has begun.
+pub struct Stream(Answer);
+
+impl Stream {
+    /// Reads to the end and returns how many pieces of text came before it.
+    ///
+    /// # Errors
+    /// When the stream breaks off, or does not end in time.
+    pub async fn ends(self, patience: Duration) -> Result<usize> {
+        pieces(&String::from_utf8_lossy(&whole(self.0, patience).await?))
     }
 }
 

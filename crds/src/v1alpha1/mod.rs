@@ -135,7 +135,8 @@ pub struct DeepSeekDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
 
-    /// True frees all accelerators and keeps everything else. Unit: true or false. Default: false. Example: true.
+    /// True frees all accelerators and keeps everything else, even where the rest of the spec is refused. Unit: true or
+    /// false. Default: false. Example: true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 }

@@ -6,6 +6,7 @@
 mod bad_input;
 mod by_hand;
 mod delete;
+mod draining;
 mod examples;
 mod foreign;
 mod killed;
@@ -118,6 +119,7 @@ fn side_by_side() -> Phase {
         vec![
             scenario!(observer, "observer", ANY, "the status is what an independent observer sees"),
             scenario!(by_hand, "by-hand", ANY, "children deleted or edited by hand come back as planned"),
+            scenario!(draining, "draining", ANY, "an answer outlasts the roll-out that replaces its replica"),
         ],
     ]
 }

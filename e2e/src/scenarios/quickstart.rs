@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::examples::apply_folder;
-use crate::deployed::Deployed;
+use crate::deployed::{Deployed, TOLD};
 use crate::lab::{CLUSTER, programs_folder};
 use crate::namespace::Namespace;
 use crate::progress::say;
@@ -28,7 +28,7 @@ async fn works(chat: &Deployed) -> Result<()> {
     let said = chat.answers(&served).await?;
     ensure!(!said.trim().is_empty(), "the answer is empty");
     say(format_args!("it said {said:?}"));
-    let pieces = chat.service().await?.stream(&served, 5).await?;
+    let pieces = chat.service().await?.stream(&served, 5).await?.ends(TOLD).await?;
     ensure!(pieces >= 2, "a stream of 5 tokens came in {pieces} pieces");
     let pods = chat.has_pods(1).await?;
     let pod = pods.first().context("no Pod")?;

@@ -14,14 +14,15 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::response::StatusSummary;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::FIELD_MANAGER;
+use crate::belonging::{Belonging, belonging};
 use crate::covers::covers;
 use crate::lease::Leading;
 use crate::memory::Memory;
@@ -66,18 +67,16 @@ impl Applier {
     ) -> Outcome {
         let namespace = owner.namespace().unwrap_or_default();
         let stored = self.stored(child, &namespace, memory);
-        let force = match stored.as_ref().map(|object| belonging(object, owner)) {
-            Some(Belonging::Ours) if stored.as_ref().is_some_and(|s| covers(&child.body, s)) => {
-                return Outcome::Unchanged;
-            }
-            Some(Belonging::Ours) => true,
-            Some(Belonging::OfPredecessor) => {
+        let force = match stored.as_ref().map(|object| (belonging(&metadata(object), owner), object)) {
+            Some((Belonging::Ours, object)) if covers(&child.body, object) => return Outcome::Unchanged,
+            Some((Belonging::Ours, _)) => true,
+            Some((Belonging::OfPredecessor, _)) => {
                 return Outcome::Failed {
                     message: format!("{} {} of a deleted deployment is still there", kind_name(child.kind), child.name),
                     transient: true,
                 };
             }
-            Some(Belonging::Foreign) => return Outcome::NameTaken,
+            Some((Belonging::Foreign, _)) => return Outcome::NameTaken,
             None => false,
         };
         let outcome = self.write(leading, child, &namespace, memory, force).await;
@@ -163,6 +162,10 @@ where
     (found.and_then(|object| serde_json::to_value(&*object).ok()), version)
 }
 
+fn metadata(object: &Value) -> ObjectMeta {
+    ObjectMeta::deserialize(&object["metadata"]).unwrap_or_default()
+}
+
 fn owned_in<K>(store: &Store<K>, owner: &DeepSeekDeployment, namespace: &str) -> Vec<(String, String)>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
@@ -178,23 +181,6 @@ where
             && object.meta().deletion_timestamp.is_none()
     });
     mine.iter().map(|object| (object.name_any(), object.uid().unwrap_or_default())).collect()
-}
-
-enum Belonging {
-    Ours,
-    OfPredecessor,
-    Foreign,
-}
-
-fn belonging(object: &Value, owner: &DeepSeekDeployment) -> Belonging {
-    let references = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    match references.into_iter().find(|reference| reference["controller"] == true) {
-        Some(controller) if controller["uid"].as_str() == owner.metadata.uid.as_deref() => Belonging::Ours,
-        Some(controller) if controller["kind"].as_str() == Some(&*DeepSeekDeployment::kind(&())) => {
-            Belonging::OfPredecessor
-        }
-        _ => Belonging::Foreign,
-    }
 }
 
 fn api_resource(kind: ChildKind) -> ApiResource {

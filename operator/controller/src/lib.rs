@@ -9,6 +9,7 @@
 //! | how stores become one plain value | [`observe`] |
 //! | how planned objects are written, and others deleted | [`apply`] |
 //! | whether an object already is as planned | [`covers`] |
+//! | whose an object of the same name is | [`belonging`] |
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
@@ -18,6 +19,7 @@
 
 pub mod admin;
 pub mod apply;
+pub mod belonging;
 pub mod canary;
 pub mod clients;
 pub mod covers;

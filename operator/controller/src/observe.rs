@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
+use crate::belonging::{Belonging, belonging};
 use crate::memory::Memory;
 use crate::seen::{SeenClaim, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
@@ -83,10 +84,7 @@ impl Observer {
     ) -> Option<Arc<Deployment>> {
         let stored = self.stores.workloads.get(&ObjectRef::new(name).within(namespace));
         let newer = memory.newer_workload(name, namespace, stored.as_deref());
-        newer.or(stored).filter(|workload| {
-            let owners = workload.metadata.owner_references.iter().flatten();
-            owners.into_iter().any(|reference| Some(&reference.uid) == owner.metadata.uid.as_ref())
-        })
+        newer.or(stored).filter(|workload| belonging(&workload.metadata, owner) == Belonging::Ours)
     }
 
     fn pods(&self, name: &str, namespace: &str) -> Vec<Pod> {

@@ -171,7 +171,11 @@ fn image(accepted: &Accepted<'_>, observed: &Observed, placement: &Placement) ->
 impl Plan {
     fn refused(owner: &DeepSeekDeployment, observed: &Observed, refusal: Refusal) -> Self {
         let subject = Subject { refusal: Some((ConditionType::Accepted, refusal)), ..Subject::of(owner, observed) };
-        Self { resources: None, verdicts: conditions(&subject), facts: Facts::new(owner, &subject, None) }
+        Self {
+            resources: without_replicas(owner),
+            verdicts: conditions(&subject),
+            facts: Facts::new(owner, &subject, None),
+        }
     }
 
     fn unplaced(owner: &DeepSeekDeployment, observed: &Observed, accepted: &Accepted<'_>, refusal: Refusal) -> Self {
@@ -180,10 +184,11 @@ impl Plan {
             refusal: Some((ConditionType::Placed, refusal)),
             ..Subject::of(owner, observed)
         };
-        // who holds nothing needs no place: the Deployment goes, if one is left
-        let resources =
-            (accepted.replicas == 0).then(|| Resources::new(vec![service(owner), disruption_budget(owner)]));
-        Self { resources, verdicts: conditions(&subject), facts: Facts::new(owner, &subject, None) }
+        Self {
+            resources: without_replicas(owner),
+            verdicts: conditions(&subject),
+            facts: Facts::new(owner, &subject, None),
+        }
     }
 
     fn placed(
@@ -208,6 +213,13 @@ impl Plan {
             facts: Facts::new(owner, &subject, Some(placement)),
         }
     }
+}
+
+/// Who should hold nothing needs neither a spec that can be served nor a place: the Deployment goes, if one is left.
+/// Otherwise `None`, and what was accepted last stays.
+fn without_replicas(owner: &DeepSeekDeployment) -> Option<Resources<Planned>> {
+    let holds_nothing = owner.spec.suspend || owner.spec.replicas == 0;
+    holds_nothing.then(|| Resources::new(vec![service(owner), disruption_budget(owner)]))
 }
 
 fn workload(

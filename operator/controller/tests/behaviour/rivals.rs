@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deepseek_testkit::fixtures::any;
 use deepseek_testkit::{Snapshot, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{AI, Operator, Stage, chat};
 
@@ -88,6 +88,30 @@ async fn labels_and_owners_that_were_taken_away_come_back() {
         });
         stage.settled().await;
         before.assert_same(&children(&stage.world));
+        stage.world.edit(kind, AI, "chat", |object| object["metadata"]["ownerReferences"] = json!([]));
+        stage.settled().await;
+        before.assert_same(&children(&stage.world));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_are_adopted_and_go_on_serving() {
+    let (stage, operator) = served().await;
+    operator.crash().await;
+    for kind in CHILDREN {
+        stage.world.edit(kind, AI, "chat", |object| object["metadata"]["ownerReferences"] = json!([]));
+    }
+    stage.world.remove("DeepSeekDeployment", AI, "chat");
+    let pods = stage.world.objects("Pod");
+    stage.world.put(chat());
+    let _operator = stage.operator();
+    stage.until_served("chat").await;
+    let uids = |pods: &[Value]| pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect::<Vec<_>>();
+    assert_eq!(uids(&stage.world.objects("Pod")), uids(&pods));
+    let owner = stage.world.object("DeepSeekDeployment", AI, "chat").unwrap()["metadata"]["uid"].clone();
+    for kind in CHILDREN {
+        let child = stage.world.object(kind, AI, "chat").unwrap();
+        assert_eq!(child["metadata"]["ownerReferences"][0]["uid"], owner, "{kind}");
     }
 }
 

@@ -173,6 +173,23 @@ async fn who_is_suspended_and_has_no_place_keeps_no_deployment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_suspended_and_refused_keeps_no_deployment() {
+    let (stage, _operator) = served().await;
+    stage.edit_spec("chat", |spec| {
+        spec["suspend"] = json!(true);
+        spec["model"]["name"] = json!("deepseek-r2d2");
+    });
+    stage.world.eventually("no Deployment", |world| world.objects("Deployment").is_empty()).await;
+    stage.settled().await;
+    assert_eq!(pods(&stage.world), 0);
+    let said = stage.conditions("chat");
+    for told in ["Accepted=False UnknownModel", "Placed=False Suspended", "Ready=False Suspended"] {
+        assert!(said.contains(&told.into()), "{said:?}");
+    }
+    assert!(stage.message("chat", "Progressing").contains("no replica runs"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_deleted_goes_with_all_that_belongs_to_it() {
     let (stage, _operator) = served().await;
     stage.world.put(deepseek("other").within(AI));

@@ -1,7 +1,7 @@
 //! Is the spec one that this operator can serve at all? Fills in every default that needs no look at the cluster.
 //!
 //! The API server has checked forms and single values; here are the rules that need the catalogue or several fields at once.
-//! A refusal changes nothing in the cluster: what was accepted before goes on serving.
+//! A refusal changes nothing in the cluster: what was accepted before goes on serving, until it is suspended or scaled to zero.
 
 use deepseek_crds::condition::Reason;
 use deepseek_crds::unit::{Bytes, duration};

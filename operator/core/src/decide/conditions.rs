@@ -253,11 +253,8 @@ fn starting(subject: &Subject<'_>) -> (Reason, String) {
 fn progressing(subject: &Subject<'_>) -> Verdict {
     if let Some((condition, refusal)) = &subject.refusal {
         let word = if *condition == IsAccepted { "refused" } else { "not placed" };
-        return Verdict::no(
-            Progressing,
-            Reason::Refused,
-            format!("The spec is {word} ({}); what ran before stays.", refusal.reason),
-        );
+        let rest = if subject.idle().is_some() { "no replica runs" } else { "what ran before stays" };
+        return Verdict::no(Progressing, Reason::Refused, format!("The spec is {word} ({}); {rest}.", refusal.reason));
     }
     if subject.is_rolled_out() {
         return Verdict::yes(Progressing, Reason::Complete, "Every replica runs the current spec.");

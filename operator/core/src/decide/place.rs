@@ -191,7 +191,8 @@ impl<'a> World<'a> {
     }
 
     fn nothing_fits(&self, misses: &[Miss]) -> Refusal {
-        let fits: Vec<_> = self.what_would_fit().into_iter().map(|(n, product)| format!("{n} × {product}")).collect();
+        let fits: Vec<_> =
+            self.what_would_fit(misses).into_iter().map(|(n, product)| format!("{n} × {product}")).collect();
         let fits = if fits.is_empty() { String::new() } else { format!(" Fits: {}.", fits.join(", ")) };
         let name = format!("{} {}", self.accepted.facts.name, self.accepted.facts.precision);
         if misses.is_empty() {
@@ -234,23 +235,34 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What would carry a replica, whether or not the cluster has it; one size of each product, the smallest machines first.
-    fn what_would_fit(&self) -> Vec<(u32, &'static str)> {
+    /// What would carry a replica, whether or not the cluster has it; one size of each product. First those of the vendors
+    /// that were looked for, then the smallest machines.
+    fn what_would_fit(&self, misses: &[Miss]) -> Vec<(u32, &'static str)> {
         let Accepted { facts, wish, .. } = self.accepted;
+        let familiar = |entry: &AcceleratorEntry| misses.iter().any(|miss| miss.entry().vendor == entry.vendor);
         let mut sizes: Vec<_> = (Catalogue::builtin().accelerators().iter())
             .filter_map(|entry| {
                 let fitted = smallest(facts, wish, &Device { memory: entry.memory }, MOST_PER_NODE).ok()?;
-                Some((u128::from(entry.memory.0) * u128::from(fitted.count()), fitted.count(), entry.product.as_str()))
+                let memory = u128::from(entry.memory.0) * u128::from(fitted.count());
+                Some((!familiar(entry), memory, fitted.count(), entry.product.as_str()))
             })
             .collect();
         sizes.sort_unstable();
-        sizes.into_iter().take(4).map(|(_, count, product)| (count, product)).collect()
+        sizes.into_iter().take(4).map(|(_, _, count, product)| (count, product)).collect()
     }
 }
 
 enum Miss {
     Memory(&'static AcceleratorEntry, TooSmall),
     Nodes(&'static AcceleratorEntry, u32),
+}
+
+impl Miss {
+    fn entry(&self) -> &'static AcceleratorEntry {
+        match self {
+            Self::Memory(entry, _) | Self::Nodes(entry, _) => entry,
+        }
+    }
 }
 
 /// The spec's tolerations, and that of the taint which keeps other Pods off accelerator nodes: by convention it is named

@@ -138,7 +138,7 @@ fn a_refusal_says_what_is_missing_and_what_would_fit() {
             v3(any_of(&["nvidia-t4"])),
             h100s("a", 8),
             Reason::DoesNotFit,
-            &["deepseek-v3 FP8: nvidia-t4: needs", "Fits:", "4 × amd-mi325x", "Change spec.accelerator"],
+            &["deepseek-v3 FP8: nvidia-t4: needs", "Fits:", "8 × nvidia-h200", "Change spec.accelerator"],
         ),
         (
             v3(simulated()),
