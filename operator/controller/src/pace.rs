@@ -1,5 +1,6 @@
 //! How often a status is written while a deployment is on its way up: what somebody waits for at once, the steps to it once a
-//! second. Each write costs the API server, every watcher and this process; and replicas come up within moments of each other.
+//! second, the first one a second after the deployment was seen. Each write costs the API server as much as three creations of a
+//! deployment, and every watcher something; and replicas come up within moments of each other.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +13,12 @@ use tokio::time::Instant;
 
 /// At least this long after the last write.
 const STEP: Duration = Duration::from_secs(1);
+/// What is older is forgotten: longer than a pass may come late, so that none waits twice.
+const KEPT: Duration = Duration::from_secs(30);
 /// Reasons for not being ready that pass by themselves.
-const PASSING: [Reason; 3] = [Reason::Starting, Reason::RollingOut, Reason::SomeReplicasAnswer];
+const PASSING: [Reason; 4] = [Reason::Pending, Reason::Starting, Reason::RollingOut, Reason::SomeReplicasAnswer];
 
-/// When the status of each deployment, by its UID, was written last; what is older than a step is forgotten.
+/// When the status of each deployment, by its UID, was written last, or the deployment was seen first.
 #[derive(Default)]
 pub struct Pace(Mutex<HashMap<String, Instant>>);
 
@@ -27,15 +30,23 @@ impl Pace {
         before: &DeepSeekDeploymentStatus,
         after: &DeepSeekDeploymentStatus,
     ) -> Option<Duration> {
-        let written = *self.lock().get(uid)?;
-        let left = STEP.saturating_sub(written.elapsed());
-        (is_step(before, after) && !left.is_zero()).then_some(left)
+        if !is_step(before, after) {
+            return None;
+        }
+        let mut all = self.lock();
+        let at = if before.observed_generation.is_none() {
+            *all.entry(uid.to_owned()).or_insert_with(Instant::now)
+        } else {
+            *all.get(uid)?
+        };
+        let left = STEP.saturating_sub(at.elapsed());
+        (!left.is_zero()).then_some(left)
     }
 
     /// It has just been written.
     pub fn written(&self, uid: String) {
         let mut all = self.lock();
-        all.retain(|_, at| at.elapsed() < STEP);
+        all.retain(|_, at| at.elapsed() < KEPT);
         all.insert(uid, Instant::now());
     }
 
@@ -44,14 +55,14 @@ impl Pace {
     }
 }
 
-/// Whether it was on its way up and still is, by the same generation; nothing that was well has ended.
+/// Whether it was on its way up and still is, by the same generation or the first one; nothing that was well has ended.
 fn is_step(before: &DeepSeekDeploymentStatus, after: &DeepSeekDeploymentStatus) -> bool {
     let passing = |status| {
         let ready = find(status, ConditionType::Ready);
         ready.is_some_and(|c| c.status != "True" && PASSING.iter().any(|reason| reason.as_str() == c.reason))
     };
     let available = |status| find(status, ConditionType::Available).is_some_and(|c| c.status == "True");
-    before.observed_generation == after.observed_generation
+    before.observed_generation.is_none_or(|generation| after.observed_generation == Some(generation))
         && passing(before)
         && passing(after)
         && (available(after) || !available(before))
@@ -80,7 +91,20 @@ mod tests {
             condition(ConditionType::Ready, ready == Reason::AllReplicasAnswer, ready),
             condition(ConditionType::Available, available, Reason::CanaryAnswered),
         ];
-        DeepSeekDeploymentStatus { conditions, ..DeepSeekDeploymentStatus::default() }
+        DeepSeekDeploymentStatus { observed_generation: Some(1), conditions, ..DeepSeekDeploymentStatus::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_step_waits_for_a_second_one_or_a_second() {
+        let pace = Pace::default();
+        let new = DeepSeekDeploymentStatus { observed_generation: None, ..status(Reason::Pending, false) };
+        let starting = status(Reason::Starting, false);
+        assert_eq!(pace.wait("a", &new, &starting), Some(STEP));
+        assert_eq!(pace.wait("a", &new, &status(Reason::AllReplicasAnswer, true)), None, "ready");
+        assert_eq!(pace.wait("a", &new, &status(Reason::UnknownModel, false)), None, "trouble");
+        tokio::time::advance(STEP).await;
+        pace.written("b".into());
+        assert_eq!(pace.wait("a", &new, &starting), None, "it has waited");
     }
 
     #[test]

@@ -31,9 +31,6 @@ const REST: Duration = Duration::from_secs(60);
 const AFTER: Duration = Duration::from_secs(30);
 /// Children that are deleted, of each kind.
 const DELETIONS: u32 = 20;
-/// The namespace of the deployment that is made during a restart: its writes are no writes for nothing.
-const NEW: &str = "bench-new";
-
 /// What one life needs.
 pub struct Life<'a> {
     /// Talks as the administrator.
@@ -72,9 +69,14 @@ impl Life<'_> {
         }
         let copies = Copies::of(self.client, self.namespace, "d0000").await?;
         operator.stop().await?;
-        remove_namespace(self.client, NEW).await?;
+        remove_namespace(self.client, &self.new_namespace()).await?;
         remove_namespace(self.client, self.namespace).await?;
         Ok((curve, copies))
+    }
+
+    /// That of the deployment which is made during a restart: its writes are no writes for nothing.
+    fn new_namespace(&self) -> String {
+        format!("{}-new", self.namespace)
     }
 
     fn add(&mut self, measure: Measure, value: impl Into<f64>) {
@@ -140,15 +142,16 @@ impl Life<'_> {
     }
 
     async fn restart(&mut self, operator: Operator) -> Result<Operator> {
-        make_namespace(self.client, NEW).await?;
-        let changes = Changes::of(&Side::Operator.api(self.client, NEW)).await?;
+        let new = &self.new_namespace();
+        make_namespace(self.client, new).await?;
+        let changes = Changes::of(&Side::Operator.api(self.client, new)).await?;
         let mark = self.audit.mark()?;
         let asked = operator.stop().await?;
         self.add(STOP, asked.elapsed().as_secs_f64());
         let (operator, start) = self.recipe.spawn()?;
         let (healthy, ready) =
             tokio::join!(async { operator.healthy().await.map(|()| start.elapsed().as_secs_f64()) }, async {
-                Side::Operator.create(self.client, NEW, "newcomer").await?;
+                Side::Operator.create(self.client, new, "newcomer").await?;
                 changes.ready(Side::Operator, 1, asked).await
             },);
         self.add(START_FULL, healthy?);
@@ -159,7 +162,7 @@ impl Life<'_> {
 
     async fn after_restart(&mut self, operator: &Operator, mark: Mark, start: Instant) -> Result<()> {
         tokio::time::sleep_until(start + AFTER).await;
-        let requests = self.audit.since(mark, Some(NEW))?;
+        let requests = self.audit.since(mark, Some(&self.new_namespace()))?;
         say(format_args!("after the restart: {:?}", requests.by_kind));
         self.add(RESTART_WRITES, requests.writes());
         self.add(RESTART_CPU, cpu(operator.pid)?);

@@ -1,6 +1,7 @@
 //! The rounds: floor, operator, floor, operator …, so that a slow moment of the machine does not hit one side alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,8 +21,6 @@ use crate::proc::{Busy, machine, quiet};
 use crate::process::Recipe;
 use crate::ready::Changes;
 use crate::{Options, engine, table};
-
-const NAMESPACE: &str = "bench";
 
 /// Measures everything and writes the results.
 ///
@@ -81,7 +80,7 @@ impl Bench {
             self.wait(&turn, "operator").await;
             let busy = Busy::now();
             let Self { client, audit, recipe, .. } = self;
-            let mut life = Life { client, audit, recipe, n, namespace: NAMESPACE, book };
+            let mut life = Life { client, audit, recipe, n, namespace: &fresh_namespace(), book };
             let (curve, copies) = life.live().await?;
             panel.operator = curve;
             book.add(n, OTHERS, busy.others_since());
@@ -102,22 +101,35 @@ impl Bench {
 
     /// The same number of Pods from plain Deployments.
     async fn floor(&self, n: u32) -> Result<Vec<f64>> {
-        self.without_operator(n, Side::Floor.create_all(&self.client, NAMESPACE, n)).await
+        let namespace = fresh_namespace();
+        self.without_operator(n, &namespace, Side::Floor.create_all(&self.client, &namespace, n)).await
     }
 
     /// The same children.
     async fn children(&self, n: u32, copies: &Copies) -> Result<Vec<f64>> {
-        self.without_operator(n, copies.create_all(&self.client, NAMESPACE, n)).await
+        let namespace = fresh_namespace();
+        self.without_operator(n, &namespace, copies.create_all(&self.client, &namespace, n)).await
     }
 
-    async fn without_operator(&self, n: u32, creation: impl Future<Output = Result<()>>) -> Result<Vec<f64>> {
-        make_namespace(&self.client, NAMESPACE).await?;
-        let changes = Changes::of(&Side::Floor.api(&self.client, NAMESPACE)).await?;
+    async fn without_operator(
+        &self,
+        n: u32,
+        namespace: &str,
+        creation: impl Future<Output = Result<()>>,
+    ) -> Result<Vec<f64>> {
+        make_namespace(&self.client, namespace).await?;
+        let changes = Changes::of(&Side::Floor.api(&self.client, namespace)).await?;
         let (created, curve) = tokio::join!(creation, changes.ready(Side::Floor, n, Instant::now()));
         created?;
-        remove_namespace(&self.client, NAMESPACE).await?;
+        remove_namespace(&self.client, namespace).await?;
         curve
     }
+}
+
+/// One that never was: for a while after its deletion the API server asks for a namespace of that name with every request.
+fn fresh_namespace() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    format!("bench-{}", MADE.fetch_add(1, Ordering::Relaxed))
 }
 
 fn tell(book: &mut Book, n: u32, peer: Peer, curve: &[f64]) -> Result<()> {
