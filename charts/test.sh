@@ -138,7 +138,7 @@ ok "the name of the Pod and its namespace" holds default 'kind("Deployment")[0].
     map(select(.valueFrom) | {(.name): .valueFrom.fieldRef.fieldPath}) | add == {POD_NAME: "metadata.name", POD_NAMESPACE: "metadata.namespace"}'
 ok "engines drain with the operator's own image" holds default 'kind("Deployment")[0].spec.template.spec.containers[0] |
     .image as $image | .env | map(select(.name == "OPERATOR_IMAGE")) == [{name: "OPERATOR_IMAGE", value: $image}]'
-ok "draining can be switched off" holds everything 'kind("Deployment")[0].spec.template.spec.containers[0].env | length == 2'
+ok "draining can be switched off" holds everything 'kind("Deployment")[0].spec.template.spec.containers[0].env | length == 3'
 ok "probes" holds default 'kind("Deployment")[0].spec.template.spec.containers[0] |
     .livenessProbe.httpGet == {path: "/livez", port: "admin"} and .readinessProbe.httpGet == {path: "/readyz", port: "admin"} and .ports[0].containerPort == 8080'
 ok "memory is limited, processors are not" holds default \

@@ -23,13 +23,55 @@ pub struct Observer {
     stores: Stores,
     canaries: Canaries,
     settings: Arc<Settings>,
-    nodes: Mutex<(Option<u64>, Arc<[Node]>)>,
+    nodes: Mutex<Nodes>,
+}
+
+/// Nodes as they were counted last.
+#[derive(Default)]
+struct Nodes {
+    /// What `Stores::node_changes` said then.
+    changes: Option<u64>,
+    list: Arc<[Arc<Node>]>,
+    /// By name: what each was made from. Labels are long, and hardly ever is more than one node another than before.
+    made: HashMap<String, (Arc<SeenNode>, Arc<Node>)>,
+}
+
+impl Nodes {
+    fn count(&mut self, stores: &Stores) {
+        let pods = stores.pods.state();
+        let mut held = held_by_node(&pods);
+        let made = stores.nodes.state().into_iter().map(|seen| {
+            let name = seen.name_any();
+            let held = held.remove(name.as_str()).unwrap_or_default();
+            let same = |(from, node): &&(Arc<SeenNode>, Arc<Node>)| Arc::ptr_eq(from, &seen) && node.held == held;
+            let kept = self.made.get(&name).filter(same).map(|(_, node)| node.clone());
+            let node = kept.unwrap_or_else(|| Arc::new(plain_node(&seen, held)));
+            (name, (seen, node))
+        });
+        let made: HashMap<_, _> = made.collect();
+        self.list = made.values().map(|(_, node)| node.clone()).collect();
+        self.made = made;
+    }
+}
+
+/// Countable resources that Pods hold, by the node they are on.
+fn held_by_node(pods: &[Arc<SeenPod>]) -> HashMap<&str, BTreeMap<String, i64>> {
+    let mut held: HashMap<&str, BTreeMap<String, i64>> = HashMap::new();
+    for pod in pods {
+        if let Some(node) = pod.spec.node_name.as_deref().filter(|_| !is_over(pod)) {
+            let on_node = held.entry(node).or_default();
+            for (resource, count) in demand(pod) {
+                *on_node.entry(resource).or_default() += count;
+            }
+        }
+    }
+    held
 }
 
 impl Observer {
     /// An observer of these stores.
     pub fn new(stores: Stores, canaries: Canaries, settings: Arc<Settings>) -> Self {
-        Self { stores, canaries, settings, nodes: Mutex::new((None, Arc::new([]))) }
+        Self { stores, canaries, settings, nodes: Mutex::default() }
     }
 
     /// Everything around one deployment, at this moment.
@@ -45,28 +87,15 @@ impl Observer {
         }
     }
 
-    /// Made again only after a node, or what is held on one, has changed: there are many deployments and many Pods.
-    fn nodes(&self) -> Arc<[Node]> {
+    /// Counted again only after a node, or what is held on one, has changed: there are many deployments and many Pods.
+    fn nodes(&self) -> Arc<[Arc<Node>]> {
         let changes = self.stores.node_changes.load(Ordering::Relaxed);
         let mut kept = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 != Some(changes) {
-            *kept = (Some(changes), self.count_nodes());
+        if kept.changes != Some(changes) {
+            kept.count(&self.stores);
+            kept.changes = Some(changes);
         }
-        kept.1.clone()
-    }
-
-    fn count_nodes(&self) -> Arc<[Node]> {
-        let mut held: HashMap<String, BTreeMap<String, i64>> = HashMap::new();
-        for pod in self.stores.pods.state() {
-            if let Some(node) = pod.spec.node_name.as_ref().filter(|_| !is_over(&pod)) {
-                let on_node = held.entry(node.clone()).or_default();
-                for (resource, count) in demand(&pod) {
-                    *on_node.entry(resource).or_default() += count;
-                }
-            }
-        }
-        let nodes = self.stores.nodes.state();
-        nodes.iter().map(|node| plain_node(node, held.remove(&node.name_any()).unwrap_or_default())).collect()
+        kept.list.clone()
     }
 
     fn claim(&self, deployment: &DeepSeekDeployment, namespace: &str) -> Option<Claim> {

@@ -18,6 +18,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams}
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::FIELD_MANAGER;
 use crate::lease::Leading;
@@ -25,6 +26,9 @@ use crate::pace::Pace;
 
 /// Longest message of a condition and of an event's note, in bytes: the API server refuses longer events.
 const LONGEST: usize = 1000;
+
+/// No store is behind for longer, unless its watch is broken.
+const BEHIND: Duration = Duration::from_secs(30);
 
 /// What is to be said about one deployment.
 #[derive(Debug)]
@@ -94,8 +98,14 @@ pub struct Reporter {
     client: Client,
     recorder: Recorder,
     /// What was written last, with the version it got: the store may be a moment behind.
-    written: Mutex<HashMap<String, (u64, DeepSeekDeploymentStatus)>>,
+    written: Mutex<HashMap<String, Written>>,
     pace: Pace,
+}
+
+struct Written {
+    version: u64,
+    status: DeepSeekDeploymentStatus,
+    at: Instant,
 }
 
 impl Reporter {
@@ -199,7 +209,7 @@ impl Reporter {
         let uid = owner.uid().unwrap_or_default();
         let stored = owner.status.clone().unwrap_or_default();
         match written.get(&uid) {
-            Some((at, status)) if *at > version(owner.metadata.resource_version.as_deref()) => status.clone(),
+            Some(newer) if newer.version > version(owner.metadata.resource_version.as_deref()) => newer.status.clone(),
             Some(_) => {
                 written.remove(&uid);
                 stored
@@ -210,7 +220,9 @@ impl Reporter {
 
     fn remember(&self, owner: &DeepSeekDeployment, version: u64, status: DeepSeekDeploymentStatus) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.insert(owner.uid().unwrap_or_default(), (version, status));
+        // of a deployment that was deleted meanwhile nobody asks again
+        written.retain(|_, written| written.at.elapsed() < BEHIND);
+        written.insert(owner.uid().unwrap_or_default(), Written { version, status, at: Instant::now() });
     }
 }
 

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 pub struct Observed {
     /// When it was seen.
     pub now: Timestamp,
-    /// Every node of the cluster, with what is free on it.
-    pub nodes: Arc<[Node]>,
+    /// Every node of the cluster, with what is free on it; shared, because there are many nodes and many looks.
+    pub nodes: Arc<[Arc<Node>]>,
     /// The claim that holds the weights; `None` when the weights come from elsewhere or the claim does not exist.
     pub claim: Option<Claim>,
     /// The Deployment of the engine as the API server stores it; `None` when there is none.

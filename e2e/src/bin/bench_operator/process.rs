@@ -70,6 +70,8 @@ impl Recipe {
         let child = Command::new(&self.binary)
             .args(["controller", "--admin", ADMIN, "--namespace", SYSTEM, "--kubeconfig"])
             .arg(&self.kubeconfig)
+            // as the chart does
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -175,9 +175,13 @@ impl<'a> World<'a> {
         }
     }
 
+    fn nodes(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
+        self.observed.nodes.iter().map(AsRef::as_ref)
+    }
+
     fn admitting(&self, tolerations: &[Toleration], has_room: impl Fn(&Node) -> bool) -> Vec<&'a Node> {
         let selector = &self.accepted.placement.node_selector;
-        self.observed.nodes.iter().filter(|node| node.admits(selector, tolerations) && has_room(node)).collect()
+        self.nodes().filter(|node| node.admits(selector, tolerations) && has_room(node)).collect()
     }
 
     fn tolerations(&self, entry: &AcceleratorEntry) -> Vec<Toleration> {
@@ -185,7 +189,7 @@ impl<'a> World<'a> {
     }
 
     fn products_in_cluster(&self) -> Vec<(&'static AcceleratorEntry, Option<u32>)> {
-        let shown = self.observed.nodes.iter().filter_map(|node| Catalogue::builtin().accelerator_of(&node.labels));
+        let shown = self.nodes().filter_map(|node| Catalogue::builtin().accelerator_of(&node.labels));
         let by_memory: BTreeMap<_, _> = shown.map(|entry| ((entry.memory, entry.product.as_str()), entry)).collect();
         by_memory.into_values().map(|entry| (entry, None)).collect()
     }
@@ -214,7 +218,7 @@ impl<'a> World<'a> {
         match miss {
             Miss::Memory(entry, small) => format!("{}: {small}", entry.product),
             Miss::Nodes(entry, count) => {
-                let shown: Vec<&Node> = (self.observed.nodes.iter())
+                let shown: Vec<&Node> = (self.nodes())
                     .filter(|node| Catalogue::builtin().accelerator_of(&node.labels) == Some(*entry))
                     .collect();
                 let most = shown.iter().map(|node| node.capacity(&entry.resource)).max().unwrap_or(0);

@@ -152,8 +152,8 @@ proptest! {
         let mut after = applied(&observed, &first);
         if let Some(workload) = after.workload.clone() {
             after.pods = vec![serving("chat-0", &revision(&workload))];
-            let busy = after.nodes.iter().zip(held).map(|(node, held)| Node { held: [(GPU.to_owned(), held)].into(), ..node.clone() });
-            after.nodes = busy.collect();
+            let busy = after.nodes.iter().zip(held).map(|(node, held)| Node { held: [(GPU.to_owned(), held)].into(), ..(**node).clone() });
+            after.nodes = busy.map(std::sync::Arc::new).collect();
             prop_assert_eq!(bodies(&first), bodies(&plan(&deployment, &after)));
         }
     }

@@ -107,7 +107,7 @@ pub fn serving(name: &str, revision: &str) -> Pod {
 pub fn cluster(nodes: impl IntoIterator<Item = Node>) -> Observed {
     Observed {
         now: Timestamp::UNIX_EPOCH,
-        nodes: nodes.into_iter().collect(),
+        nodes: nodes.into_iter().map(Arc::new).collect(),
         claim: Some(Claim::Bound),
         workload: None,
         pods: Vec::new(),
