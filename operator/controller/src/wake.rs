@@ -123,7 +123,10 @@ impl Wake {
             let matters = match change {
                 Change::There(node) => known.changed(node),
                 Change::Gone(node) => known.0.remove(&node.name_any()).is_some(),
-                Change::Listed(_) => true,
+                Change::Listed(all) => {
+                    known = NodeFacts::of(all.state().iter().map(AsRef::as_ref));
+                    true
+                }
             };
             if matters {
                 changes.fetch_add(1, Ordering::Relaxed);
@@ -159,11 +162,39 @@ fn names(deployment: &DeepSeekDeployment, claim: &SeenClaim) -> bool {
 struct NodeFacts(HashMap<String, String>);
 
 impl NodeFacts {
+    fn of<'a>(nodes: impl Iterator<Item = &'a SeenNode>) -> Self {
+        Self(nodes.map(|node| (node.name_any(), facts(node))).collect())
+    }
+
     fn changed(&mut self, node: &SeenNode) -> bool {
-        let offered: BTreeSet<_> = whole_units(&node.status.allocatable).collect();
-        let ready = node.status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.status.as_str());
-        let facts =
-            format!("{:?}{:?}{}{ready:?}{offered:?}", node.metadata.labels, node.spec.taints, node.spec.unschedulable);
+        let facts = facts(node);
         self.0.insert(node.name_any(), facts.clone()).as_ref() != Some(&facts)
+    }
+}
+
+fn facts(node: &SeenNode) -> String {
+    let offered: BTreeSet<_> = whole_units(&node.status.allocatable).collect();
+    let ready = node.status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.status.as_str());
+    format!("{:?}{:?}{}{ready:?}{offered:?}", node.metadata.labels, node.spec.taints, node.spec.unschedulable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_changes_nothing_and_neither_does_the_first_after_a_list() {
+        let node: SeenNode = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "a", "resourceVersion": "1"},
+            "status": {"allocatable": {"nvidia.com/gpu": "8"}, "conditions": [{"type": "Ready", "status": "True"}]},
+        }))
+        .unwrap();
+        let mut known = NodeFacts::of([&node].into_iter());
+        let mut later = node.clone();
+        later.metadata.resource_version = Some("2".into());
+        assert!(!known.changed(&later));
+        later.spec.unschedulable = true;
+        assert!(known.changed(&later));
+        assert!(!known.changed(&later));
     }
 }
