@@ -4,6 +4,7 @@ mod check;
 mod controller;
 mod crds;
 mod drain;
+mod gateway;
 mod http;
 mod logs;
 
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Watches DeepSeekDeployments and keeps the cluster as they say.
     Controller(controller::Options),
+    /// Stands between clients and the replicas of one deployment.
+    Gateway(gateway::Options),
     /// Waits until an address answers with HTTP 200; for `helm test`.
     Check(check::Options),
     /// Waits until an engine has nothing left to do; runs in engines before they are stopped.
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
     logs::start(&cli.logs);
     match cli.command {
         Command::Controller(options) => controller::run(options),
+        Command::Gateway(options) => gateway::run(options),
         Command::Check(options) => check::run(&options),
         Command::Drain(options) => drain::run(&options),
         Command::Crds => crds::print(),

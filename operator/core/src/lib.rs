@@ -7,10 +7,12 @@
 //! | one decision | [`decide`], one file each, the formula on top |
 //! | what is told to the user | [`verdict`] |
 //! | how a plan becomes Kubernetes objects | [`render`], one file per kind |
+//! | what a gateway is told | [`gateway`] |
 //! | facts about models, accelerators and engines | [`catalogue`], dated data |
 
 pub mod catalogue;
 pub mod decide;
+pub mod gateway;
 pub mod observed;
 pub mod plan;
 pub mod render;

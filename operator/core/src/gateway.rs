@@ -1,0 +1,120 @@
+//! What a gateway is told: its configuration, which the operator renders and the gateway reads from a file.
+//!
+//! A gateway may be older or newer than the operator: what it does not know it ignores, what is missing has a default.
+
+use std::collections::BTreeMap;
+
+use deepseek_crds::v1alpha1::EngineType;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayConfig {
+    /// What clients may put into `model`.
+    pub served_names: Vec<String>,
+    /// The engine; it decides which routes are let through.
+    pub engine: EngineType,
+    /// Requests that a replica may run at once.
+    pub max_concurrent_sequences: u32,
+    /// Whether a conversation goes to the replica that has its beginning in its cache.
+    #[serde(default = "yes")]
+    pub affinity: bool,
+    /// Whether each request is logged, without its content.
+    #[serde(default)]
+    pub access_log: bool,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whether clients need an API key.
+    #[serde(default)]
+    pub keys_required: bool,
+    /// What holders of API keys may do, by the key's name; others have no limits of their own.
+    #[serde(default)]
+    pub clients: BTreeMap<String, Client>,
+}
+
+/// Limits of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Requests that may wait for a replica.
+    pub queue: usize,
+    /// Longest wait for a replica.
+    pub queue_time: u64,
+    /// Longest request body, in bytes.
+    pub body: usize,
+    /// Longest head of a request, in bytes.
+    pub head: usize,
+    /// Longest time for a request to arrive in full.
+    pub arrival: u64,
+    /// Longest time to connect to a replica.
+    pub connect: u64,
+    /// Longest time until a replica begins to answer: reading a long prompt takes minutes.
+    pub first_byte: u64,
+    /// Longest silence of a replica within an answer.
+    pub silence: u64,
+    /// After this time without an answer a streaming client gets a comment, and then again each time.
+    pub comment: u64,
+    /// Longest time that running answers get when the gateway is told to stop.
+    pub drain: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            queue: 1024,
+            queue_time: 30_000,
+            body: 32 << 20,
+            head: 64 << 10,
+            arrival: 60_000,
+            connect: 1_000,
+            first_byte: 600_000,
+            silence: 15_000,
+            comment: 10_000,
+            drain: 600_000,
+        }
+    }
+}
+
+/// What the holder of an API key may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Client {
+    /// The most urgent class that its requests may have.
+    pub priority: Option<PriorityClass>,
+    /// Requests per minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens per minute, read and made.
+    pub tokens_per_minute: Option<u32>,
+}
+
+/// How urgent requests are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PriorityClass {
+    /// Batches that may be repeated; refused first.
+    Low,
+    /// Everything else.
+    #[default]
+    Normal,
+    /// What somebody waits for; served first.
+    High,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_has_a_default_and_what_is_unknown_is_ignored() {
+        let text =
+            r#"{"servedNames":["chat"],"engine":"LlamaCpp","maxConcurrentSequences":4,"limits":{"queue":7},"later":1}"#;
+        let config: GatewayConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(config.limits, Limits { queue: 7, ..Limits::default() });
+        assert!(config.affinity && !config.keys_required);
+    }
+}

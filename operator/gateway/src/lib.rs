@@ -1,0 +1,41 @@
+//! The data plane: between clients and engines stands this proxy, which goes on when everything else has stopped.
+//!
+//! | To find | Open |
+//! |---|---|
+//! | the way of one request | [`proxy`] |
+//! | which requests are let through | [`route`], [`keys`] |
+//! | who waits, who is refused | [`admission`], [`rate`] |
+//! | which replica is chosen | [`choose`] |
+//! | whether a replica is well | [`health`], [`probe`] |
+//! | which replicas there are | [`scene`] |
+//! | how an engine is spoken to | [`upstream`] |
+//! | how an answer reaches the client | [`answer`], [`events`] |
+//! | what an engine says | [`said`] |
+//! | what a request asks | [`scan`] |
+//! | when something is tried again | [`budget`] |
+//! | the gateway's own words | [`refusal`] |
+//! | counts and the access log | [`metrics`], [`account`] |
+//! | connections of clients, start and end | [`serve`], [`run`] |
+
+pub mod account;
+pub mod admin;
+pub mod admission;
+pub mod answer;
+pub mod budget;
+pub mod choose;
+pub mod events;
+pub mod health;
+pub mod keys;
+pub mod metrics;
+pub mod probe;
+pub mod proxy;
+pub mod rate;
+pub mod refusal;
+pub mod replica;
+pub mod route;
+pub mod run;
+pub mod said;
+pub mod scan;
+pub mod scene;
+pub mod serve;
+pub mod upstream;

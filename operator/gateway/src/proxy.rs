@@ -1,0 +1,542 @@
+//! One request, from its head to the head of its answer.
+//!
+//! # Expected flow
+//! route → key → body → model → place → engine, and once more on another replica if nothing has reached the client yet.
+//! # Guarantees
+//! Every wait has a limit. Every error that is not the engine's own is in OpenAI's form and carries the request's id.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use deepseek_core::gateway::{GatewayConfig, PriorityClass};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::{timeout, timeout_at};
+
+use crate::account::{Account, Ending};
+use crate::admission::{Priority, Refused};
+use crate::answer::{Answer, Broken, Relay, Wait};
+use crate::choose::{by_load, by_opening, cost, opening_key};
+use crate::health::Signal;
+use crate::keys::Holder;
+use crate::refusal::Refusal;
+use crate::replica::{Place, Replica};
+use crate::route::{Route, route};
+use crate::scan::scan;
+use crate::scene::{Scene, Shared};
+use crate::upstream::{Line, Pool, Sent};
+
+/// The id of a request, which clients may choose.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that a client may choose.
+const LONGEST_ID: usize = 128;
+/// What is true of one connection only, and the gateway's own key.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+];
+/// How long a stream that has begun without a word is kept back to see whether it is an abort.
+const DOUBT: Duration = Duration::from_millis(50);
+/// Bytes after which it is none.
+const MOST_DOUBTED: usize = 16 << 10;
+
+/// What a worker needs for its requests.
+#[derive(Clone)]
+pub struct Worker {
+    /// What all share.
+    pub shared: Arc<Shared>,
+    /// Its idle lines.
+    pub pool: Pool,
+}
+
+/// A request that is ready to be sent, as often as need be.
+struct Asked {
+    head: Parts,
+    body: Bytes,
+    priority: Priority,
+    opening: Option<u64>,
+    cost: u32,
+    infers: bool,
+    stream: bool,
+}
+
+/// An attempt that did not succeed; nothing of it has reached the client.
+#[expect(clippy::large_enum_variant, reason = "it is passed around in a box")]
+enum Failed {
+    /// There is no answer.
+    Broken { account: Account, why: &'static str, refusal: Refusal },
+    /// The engine says itself that it cannot.
+    Answered(Response<Relay>),
+}
+
+impl Failed {
+    /// As metrics call it.
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Broken { why, .. } => why,
+            Self::Answered(_) => "server_error",
+        }
+    }
+
+    fn into_account(self) -> Account {
+        match self {
+            Self::Broken { account, .. } => account,
+            Self::Answered(answer) => answer.into_body().into_account(),
+        }
+    }
+
+    /// What the client gets if it is not tried again.
+    fn into_answer(self) -> Result<Response<Answer>, Refusal> {
+        match self {
+            Self::Broken { account, refusal, .. } => Err(refused(account, refusal)),
+            Self::Answered(answer) => Ok(relayed(answer)),
+        }
+    }
+}
+
+impl Worker {
+    /// Answers a request.
+    pub async fn serve(&self, request: Request<Incoming>) -> Response<Answer> {
+        let id = request_id(request.headers());
+        let told = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"));
+        let mut answer = match self.answer(request, &id).await {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.response(&id).map(Answer::text),
+        };
+        answer.headers_mut().entry(REQUEST_ID).or_insert(told);
+        answer
+    }
+
+    async fn answer(&self, request: Request<Incoming>, id: &str) -> Result<Response<Answer>, Refusal> {
+        let scene = self.shared.scene();
+        let (mut head, body) = request.into_parts();
+        let route = route(&scene.config.engine, &head.method, head.uri.path()).ok_or_else(|| unknown_route(&head))?;
+        let mut account = Account::open(id.to_owned(), route, scene.config.access_log, &self.shared.metrics);
+        let asked = async {
+            account.holder = authenticate(&scene, &head.headers)?;
+            let body = collect(body, &head.headers, &scene.config).await?;
+            let priority = priority(&head.headers, account.holder.as_deref());
+            clean(&mut head.headers);
+            // the body has been collected, and the gateway's keys are no business of the engine's
+            head.headers.remove(header::EXPECT);
+            if scene.config.keys_required {
+                head.headers.remove(header::AUTHORIZATION);
+            }
+            asked(head, body, route, priority, &scene.config)
+        };
+        let asked = match asked.await {
+            Ok(asked) => asked,
+            Err(refusal) => return Err(refused(account, refusal)),
+        };
+        if !asked.stream {
+            return self.forward(scene, asked, account).await;
+        }
+        // the work goes on in the answer's body if it takes long to begin
+        let (comment, id) = (Duration::from_millis(scene.config.limits.comment), id.to_owned());
+        let worker = self.clone();
+        let mut answer =
+            Box::pin(async move { worker.forward(scene, asked, account).await.map_err(|refusal| (refusal, id)) });
+        if let Ok(answer) = timeout(comment, &mut answer).await {
+            return answer.map_err(|(refusal, _)| refusal);
+        }
+        let mut response = Response::new(Answer::Awaited(Box::new(Wait::new(answer, comment))));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        Ok(response)
+    }
+
+    /// Sends it to a replica, and once more to another one.
+    async fn forward(&self, scene: Arc<Scene>, asked: Asked, account: Account) -> Result<Response<Answer>, Refusal> {
+        self.shared.budget.earn();
+        let mut account = account;
+        let mut avoided: Option<Arc<Replica>> = None;
+        loop {
+            let place = match self.place(&scene, &asked, avoided.as_ref()).await {
+                Ok(place) => place,
+                Err(refusal) => return Err(refused(account, refusal)),
+            };
+            account.placed();
+            let replica = place.replica.clone();
+            account.replica = Some(replica.name.clone());
+            let failed = match self.attempt(&scene.config, &asked, place, account).await {
+                Ok(answer) => return Ok(relayed(answer)),
+                Err(failed) => *failed,
+            };
+            let others = || scene.replicas.iter().any(|other| other.is_up() && !Arc::ptr_eq(other, &replica));
+            if avoided.is_some() || !others() || !self.shared.budget.take() {
+                return failed.into_answer();
+            }
+            let why = failed.why();
+            account = failed.into_account();
+            account.retried(why);
+            tracing::debug!(request_id = account.id, replica = replica.name, why, "tried again");
+            avoided = Some(replica);
+        }
+    }
+
+    /// A place on a replica, as soon as there is one.
+    async fn place(&self, scene: &Scene, asked: &Asked, avoided: Option<&Arc<Replica>>) -> Result<Place, Refusal> {
+        let Shared { admission, metrics, .. } = &*self.shared;
+        let limits = &scene.config.limits;
+        let take = || {
+            // replicas may have come and gone while this request waited
+            let scene = self.shared.scene();
+            choose(&scene, asked, avoided).and_then(|replica| Place::take(replica, asked.cost, admission))
+        };
+        metrics.queue.set(i64::try_from(admission.waiting()).unwrap_or(i64::MAX));
+        let admitted =
+            admission.admit(asked.priority, limits.queue, Duration::from_millis(limits.queue_time), take).await;
+        admitted.map_err(|refused| {
+            let served = self.shared.scene().replicas.iter().any(|replica| replica.is_up());
+            let why = match refused {
+                Refused::QueueFull => "queue_full",
+                Refused::WaitedTooLong if served => "queue_timeout",
+                Refused::WaitedTooLong => "no_replica",
+            };
+            metrics.sheds.with_label_values(&[why, priority_name(asked.priority)]).inc();
+            overloaded(why, limits.queue_time)
+        })
+    }
+
+    async fn attempt(
+        &self,
+        config: &GatewayConfig,
+        asked: &Asked,
+        place: Place,
+        account: Account,
+    ) -> Result<Response<Relay>, Box<Failed>> {
+        let limits = &config.limits;
+        let replica = place.replica.clone();
+        let failed = |account, why, signal, refusal| {
+            if let Some(signal) = signal {
+                replica.note(signal);
+            }
+            Err(Box::new(Failed::Broken { account, why, refusal }))
+        };
+        let exchanged =
+            timeout(Duration::from_millis(limits.first_byte), self.exchange(asked, &replica, limits.connect)).await;
+        let (line, answer) = match exchanged {
+            Ok(Ok(exchanged)) => exchanged,
+            Ok(Err(lost)) => return failed(account, lost.why, Some(lost.signal), lost.refusal()),
+            Err(_) => return failed(account, "timeout", Some(Signal::Soft), too_slow(limits.first_byte)),
+        };
+        let mut account = account;
+        account.status = answer.status().as_u16();
+        let (mut head, incoming) = answer.into_parts();
+        clean(&mut head.headers);
+        let events = is_events(&head.headers);
+        let silence = Duration::from_millis(if events { limits.silence } else { limits.first_byte });
+        let mut relay = Relay::new(incoming, events, line, self.pool.clone(), place, account, silence);
+        if head.status.is_server_error() {
+            replica.note(Signal::Soft);
+            return Err(Box::new(Failed::Answered(Response::from_parts(head, relay))));
+        }
+        replica.note(Signal::Alive);
+        if head.status == StatusCode::OK && asked.infers {
+            match doubt(&mut relay, events).await {
+                Ok(false) => {}
+                Ok(true) => return failed(relay.into_account(), "abort", None, aborted()),
+                Err(_) => return failed(relay.into_account(), "reset", Some(Signal::Hard), cut_short()),
+            }
+        }
+        Ok(Response::from_parts(head, relay))
+    }
+
+    /// Sends the request over an idle line, or over a new one if there is none that still holds.
+    async fn exchange(
+        &self,
+        asked: &Asked,
+        replica: &Replica,
+        connect: u64,
+    ) -> Result<(Line, Response<Incoming>), Lost> {
+        if let Some(mut line) = self.pool.take(replica.address).await {
+            match line.send(asked.request()).await {
+                Ok(answer) => return Ok((line, answer)),
+                // the engine closed it at that moment, as it may
+                Err(error) if error.is_canceled() || error.is_incomplete_message() || error.is_closed() => {}
+                Err(error) => return Err(Lost::reset(&error)),
+            }
+        }
+        let opened = Line::open(replica.address, Duration::from_millis(connect)).await;
+        let mut line = opened.map_err(|error| Lost::unreachable(&error))?;
+        let answer = line.send(asked.request()).await.map_err(|error| Lost::reset(&error))?;
+        Ok((line, answer))
+    }
+}
+
+/// A replica that could not be asked, or did not answer.
+struct Lost {
+    why: &'static str,
+    signal: Signal,
+    told: String,
+}
+
+impl Lost {
+    fn unreachable(error: &std::io::Error) -> Self {
+        let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
+        let (why, signal) = if timed_out { ("connect_timeout", Signal::Soft) } else { ("refused", Signal::Hard) };
+        Self { why, signal, told: error.to_string() }
+    }
+
+    fn reset(error: &hyper::Error) -> Self {
+        Self { why: "reset", signal: Signal::Hard, told: error.to_string() }
+    }
+
+    fn refusal(&self) -> Refusal {
+        tracing::debug!(why = self.why, error = self.told, "replica lost");
+        Refusal::upstream(StatusCode::BAD_GATEWAY, "engine_lost", "The engine did not answer. Send the request again.")
+    }
+}
+
+impl Asked {
+    fn request(&self) -> Request<Sent> {
+        let mut request = Request::new(Sent::from(self.body.clone()));
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = self.head.uri.clone();
+        *request.headers_mut() = self.head.headers.clone();
+        request
+    }
+}
+
+/// Looks into a request: is its model served, where does its conversation belong?
+fn asked(head: Parts, body: Bytes, route: Route, priority: Priority, config: &GatewayConfig) -> Result<Asked, Refusal> {
+    // what is no object the engine refuses in its own words
+    let found = scan(&body).unwrap_or_default();
+    if let Some(model) =
+        found.model.as_deref().filter(|model| !config.served_names.iter().any(|served| served == model))
+    {
+        return Err(unknown_model(model, &config.served_names));
+    }
+    let opening = (config.affinity && !found.opening[0].is_empty()).then(|| opening_key(found.opening));
+    let (stream, cost) = (found.stream, cost(body.len()));
+    Ok(Asked { head, body, priority, opening, cost, infers: route.infers, stream })
+}
+
+fn choose<'a>(scene: &'a Scene, asked: &Asked, avoided: Option<&Arc<Replica>>) -> Option<&'a Arc<Replica>> {
+    let candidates: Vec<_> = (scene.replicas.iter())
+        .map(|replica| {
+            let mut candidate = replica.candidate();
+            candidate.has_room &= avoided.is_none_or(|avoided| !Arc::ptr_eq(avoided, replica));
+            candidate
+        })
+        .collect();
+    let at = match asked.opening {
+        Some(opening) => by_opening(&candidates, asked.cost, opening),
+        None => by_load(&candidates, asked.cost, [fastrand::u64(..), fastrand::u64(..)]),
+    };
+    at.map(|at| &scene.replicas[at])
+}
+
+/// Whether a stream that has begun is an abort: decided by its first word, or after a moment.
+async fn doubt(relay: &mut Relay, events: bool) -> Result<bool, Broken> {
+    let until = tokio::time::Instant::now() + DOUBT;
+    loop {
+        let decided = relay.said().pieces > 0 || relay.said().finished || relay.said().done;
+        if decided || relay.held() > MOST_DOUBTED {
+            break;
+        }
+        // an answer in one piece says everything at once; the beginning of a stream may say nothing yet
+        let more =
+            if relay.held() == 0 { Ok(relay.read_ahead().await) } else { timeout_at(until, relay.read_ahead()).await };
+        match more {
+            Ok(Ok(true)) if events => {}
+            Ok(Ok(_)) | Err(_) => break,
+            Ok(Err(broken)) => return Err(broken),
+        }
+    }
+    Ok(relay.said().is_silent_abort())
+}
+
+/// Whose request this is; `None` where no key is needed.
+fn authenticate(scene: &Scene, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Refusal> {
+    if !scene.config.keys_required {
+        return Ok(None);
+    }
+    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key =
+        presented.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let holder = key.and_then(|(_, key)| scene.keys.holder(key.trim())).ok_or_else(|| {
+        let message = "A valid API key is needed. Send it as \"Authorization: Bearer KEY\".";
+        Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    })?;
+    let now = Instant::now();
+    let limited = |what: &'static str, wait: Duration| {
+        Refusal::overload(
+            "rate_limit_exceeded",
+            format!("This API key has used its {what} of the last minute."),
+            seconds(wait),
+        )
+    };
+    if let Some(requests) = &holder.requests {
+        requests.take(now).map_err(|wait| limited("requests", wait))?;
+    }
+    if let Some(tokens) = &holder.tokens {
+        tokens.check(now).map_err(|wait| limited("tokens", wait))?;
+    }
+    Ok(Some(holder.clone()))
+}
+
+/// The whole body, within its limits of size and time.
+async fn collect(body: Incoming, headers: &HeaderMap, config: &GatewayConfig) -> Result<Bytes, Refusal> {
+    let limits = &config.limits;
+    let announced = body.size_hint().lower();
+    if announced > limits.body as u64 {
+        return Err(too_long(limits.body));
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        let message = "The gateway reads bodies as they are. Send it without Content-Encoding.";
+        return Err(Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message));
+    }
+    let read = timeout(Duration::from_millis(limits.arrival), pieces(body, limits.body)).await;
+    read.unwrap_or_else(|_| {
+        let message = format!("The request did not arrive within {} s.", limits.arrival / 1000);
+        Err(Refusal::request(StatusCode::REQUEST_TIMEOUT, "request_timeout", message))
+    })
+}
+
+async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Refusal::request(StatusCode::BAD_REQUEST, "incomplete_body", "The request broke off.");
+        let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+        if first.len() + all.len() + piece.len() > most {
+            return Err(too_long(most));
+        }
+        // nearly all come in one piece, which need not be copied
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// RFC 9218's urgency, from 0 to 7, of which 3 is usual; never more than the key allows.
+fn priority(headers: &HeaderMap, holder: Option<&Holder>) -> Priority {
+    let asked = headers.get("priority").and_then(|value| value.to_str().ok()).and_then(urgency);
+    let class = match asked {
+        Some(0..=2) => PriorityClass::High,
+        Some(4..) => PriorityClass::Low,
+        _ => PriorityClass::Normal,
+    };
+    match holder.map_or(class, |holder| class.min(holder.priority)) {
+        PriorityClass::Low => Priority::Low,
+        PriorityClass::Normal => Priority::Normal,
+        PriorityClass::High => Priority::High,
+    }
+}
+
+fn urgency(value: &str) -> Option<u8> {
+    value.split(',').find_map(|part| part.trim().strip_prefix("u=")?.parse().ok())
+}
+
+fn priority_name(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Normal => "normal",
+        Priority::High => "high",
+    }
+}
+
+/// Takes away what is true of one connection only.
+fn clean(headers: &mut HeaderMap) {
+    if let Some(named) = headers.remove(header::CONNECTION) {
+        let names =
+            named.to_str().unwrap_or_default().split(',').filter_map(|name| HeaderName::try_from(name.trim()).ok());
+        for name in names {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    let chosen = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match chosen.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
+        Some(id) => id.to_owned(),
+        None => format!("req-{:016x}", fastrand::u64(..)),
+    }
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+fn relayed(answer: Response<Relay>) -> Response<Answer> {
+    answer.map(|relay| Answer::Relayed(Box::new(relay)))
+}
+
+/// Closes the account of a request that the gateway answers itself.
+fn refused(mut account: Account, refusal: Refusal) -> Refusal {
+    account.status = refusal.status.as_u16();
+    account.close(Ending::Refused);
+    refusal
+}
+
+fn unknown_route(head: &Parts) -> Refusal {
+    let message = format!("{} {} is not served here.", head.method, head.uri.path());
+    Refusal::request(StatusCode::NOT_FOUND, "unknown_url", message)
+}
+
+fn unknown_model(model: &str, served: &[String]) -> Refusal {
+    let shown: String = model.chars().take(100).collect();
+    let message = format!("The model {shown:?} does not exist. Served here: {}.", served.join(", "));
+    Refusal::request(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
+}
+
+fn too_long(most: usize) -> Refusal {
+    let message = format!("The request's body is longer than {most} bytes.");
+    Refusal::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+fn too_slow(limit: u64) -> Refusal {
+    let message = format!("The engine did not begin to answer within {} s.", limit / 1000);
+    Refusal::upstream(StatusCode::GATEWAY_TIMEOUT, "engine_timeout", message)
+}
+
+fn aborted() -> Refusal {
+    Refusal::unavailable("engine_stopping", "The engine is stopping. Send the request again.")
+}
+
+fn cut_short() -> Refusal {
+    Refusal::upstream(
+        StatusCode::BAD_GATEWAY,
+        "engine_lost",
+        "The engine stopped before it said anything. Send the request again.",
+    )
+}
+
+/// Clients that come back at different times do not come back as one crowd.
+fn overloaded(why: &'static str, waited: u64) -> Refusal {
+    let retry_after = fastrand::u64(2..=10);
+    match why {
+        "queue_full" => Refusal::overload(why, "All replicas are busy, and the queue is full.", retry_after),
+        "queue_timeout" => {
+            let message = format!("All replicas were busy for {} s.", waited / 1000);
+            Refusal::overload(why, message, retry_after)
+        }
+        _ => Refusal {
+            retry_after: Some(retry_after),
+            ..Refusal::unavailable(why, "No replica of the model answers at the moment.")
+        },
+    }
+}
+
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
