@@ -11,7 +11,7 @@
 //! | how an engine is spoken to | [`upstream`] |
 //! | how an answer reaches the client | [`answer`], [`events`] |
 //! | what an engine says | [`said`] |
-//! | what a request asks | [`scan`] |
+//! | what a request asks | `asked`, [`scan`] |
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
@@ -21,6 +21,7 @@ pub mod account;
 pub mod admin;
 pub mod admission;
 pub mod answer;
+mod asked;
 pub mod budget;
 pub mod choose;
 pub mod events;

@@ -6,29 +6,25 @@
 //! Every wait has a limit. Every error that is not the engine's own is in OpenAI's form and carries the request's id.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use deepseek_core::gateway::{GatewayConfig, PriorityClass};
+use deepseek_core::gateway::GatewayConfig;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use tokio::time::{timeout, timeout_at};
 
 use crate::account::{Account, Ending};
-use crate::admission::{Priority, Refused};
+use crate::admission::Refused;
 use crate::answer::{Answer, Broken, Relay, Wait};
-use crate::choose::{by_load, by_opening, cost, opening_key};
+use crate::asked::{Asked, asked, authenticate, collect, priority, priority_name};
+use crate::choose::{by_load, by_opening};
 use crate::health::Signal;
-use crate::keys::Holder;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, aborted, cut_short, overloaded, too_slow, unknown_route};
 use crate::replica::{Place, Replica};
-use crate::route::{Route, route};
-use crate::scan::scan;
+use crate::route::route;
 use crate::scene::{Scene, Shared};
-use crate::upstream::{Line, Pool, Sent};
+use crate::upstream::{Line, Pool};
 
 /// The id of a request, which clients may choose.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,17 +53,6 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Its idle lines.
     pub pool: Pool,
-}
-
-/// A request that is ready to be sent, as often as need be.
-struct Asked {
-    head: Parts,
-    body: Bytes,
-    priority: Priority,
-    opening: Option<u64>,
-    cost: u32,
-    infers: bool,
-    stream: bool,
 }
 
 /// An attempt that did not succeed; nothing of it has reached the client.
@@ -297,30 +282,6 @@ impl Lost {
     }
 }
 
-impl Asked {
-    fn request(&self) -> Request<Sent> {
-        let mut request = Request::new(Sent::from(self.body.clone()));
-        *request.method_mut() = self.head.method.clone();
-        *request.uri_mut() = self.head.uri.clone();
-        *request.headers_mut() = self.head.headers.clone();
-        request
-    }
-}
-
-/// Looks into a request: is its model served, where does its conversation belong?
-fn asked(head: Parts, body: Bytes, route: Route, priority: Priority, config: &GatewayConfig) -> Result<Asked, Refusal> {
-    // what is no object the engine refuses in its own words
-    let found = scan(&body).unwrap_or_default();
-    if let Some(model) =
-        found.model.as_deref().filter(|model| !config.served_names.iter().any(|served| served == model))
-    {
-        return Err(unknown_model(model, &config.served_names));
-    }
-    let opening = (config.affinity && !found.opening[0].is_empty()).then(|| opening_key(found.opening));
-    let (stream, cost) = (found.stream, cost(body.len()));
-    Ok(Asked { head, body, priority, opening, cost, infers: route.infers, stream })
-}
-
 fn choose<'a>(scene: &'a Scene, asked: &Asked, avoided: Option<&Arc<Replica>>) -> Option<&'a Arc<Replica>> {
     let candidates: Vec<_> = (scene.replicas.iter())
         .map(|replica| {
@@ -354,101 +315,6 @@ async fn doubt(relay: &mut Relay, events: bool) -> Result<bool, Broken> {
         }
     }
     Ok(relay.said().is_silent_abort())
-}
-
-/// Whose request this is; `None` where no key is needed.
-fn authenticate(scene: &Scene, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Refusal> {
-    if !scene.config.keys_required {
-        return Ok(None);
-    }
-    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key =
-        presented.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let holder = key.and_then(|(_, key)| scene.keys.holder(key.trim())).ok_or_else(|| {
-        let message = "A valid API key is needed. Send it as \"Authorization: Bearer KEY\".";
-        Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-    })?;
-    let now = Instant::now();
-    let limited = |what: &'static str, wait: Duration| {
-        Refusal::overload(
-            "rate_limit_exceeded",
-            format!("This API key has used its {what} of the last minute."),
-            seconds(wait),
-        )
-    };
-    if let Some(requests) = &holder.requests {
-        requests.take(now).map_err(|wait| limited("requests", wait))?;
-    }
-    if let Some(tokens) = &holder.tokens {
-        tokens.check(now).map_err(|wait| limited("tokens", wait))?;
-    }
-    Ok(Some(holder.clone()))
-}
-
-/// The whole body, within its limits of size and time.
-async fn collect(body: Incoming, headers: &HeaderMap, config: &GatewayConfig) -> Result<Bytes, Refusal> {
-    let limits = &config.limits;
-    let announced = body.size_hint().lower();
-    if announced > limits.body as u64 {
-        return Err(too_long(limits.body));
-    }
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        let message = "The gateway reads bodies as they are. Send it without Content-Encoding.";
-        return Err(Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message));
-    }
-    let read = timeout(Duration::from_millis(limits.arrival), pieces(body, limits.body)).await;
-    read.unwrap_or_else(|_| {
-        let message = format!("The request did not arrive within {} s.", limits.arrival / 1000);
-        Err(Refusal::request(StatusCode::REQUEST_TIMEOUT, "request_timeout", message))
-    })
-}
-
-async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = body.frame().await {
-        let broken = |_| Refusal::request(StatusCode::BAD_REQUEST, "incomplete_body", "The request broke off.");
-        let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
-        if first.len() + all.len() + piece.len() > most {
-            return Err(too_long(most));
-        }
-        // nearly all come in one piece, which need not be copied
-        if first.is_empty() && all.is_empty() {
-            first = piece;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&piece);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
-}
-
-/// RFC 9218's urgency, from 0 to 7, of which 3 is usual; never more than the key allows.
-fn priority(headers: &HeaderMap, holder: Option<&Holder>) -> Priority {
-    let asked = headers.get("priority").and_then(|value| value.to_str().ok()).and_then(urgency);
-    let class = match asked {
-        Some(0..=2) => PriorityClass::High,
-        Some(4..) => PriorityClass::Low,
-        _ => PriorityClass::Normal,
-    };
-    match holder.map_or(class, |holder| class.min(holder.priority)) {
-        PriorityClass::Low => Priority::Low,
-        PriorityClass::Normal => Priority::Normal,
-        PriorityClass::High => Priority::High,
-    }
-}
-
-fn urgency(value: &str) -> Option<u8> {
-    value.split(',').find_map(|part| part.trim().strip_prefix("u=")?.parse().ok())
-}
-
-fn priority_name(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Low => "low",
-        Priority::Normal => "normal",
-        Priority::High => "high",
-    }
 }
 
 /// Takes away what is true of one connection only.
@@ -486,57 +352,4 @@ fn refused(mut account: Account, refusal: Refusal) -> Refusal {
     account.status = refusal.status.as_u16();
     account.close(Ending::Refused);
     refusal
-}
-
-fn unknown_route(head: &Parts) -> Refusal {
-    let message = format!("{} {} is not served here.", head.method, head.uri.path());
-    Refusal::request(StatusCode::NOT_FOUND, "unknown_url", message)
-}
-
-fn unknown_model(model: &str, served: &[String]) -> Refusal {
-    let shown: String = model.chars().take(100).collect();
-    let message = format!("The model {shown:?} does not exist. Served here: {}.", served.join(", "));
-    Refusal::request(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
-}
-
-fn too_long(most: usize) -> Refusal {
-    let message = format!("The request's body is longer than {most} bytes.");
-    Refusal::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
-}
-
-fn too_slow(limit: u64) -> Refusal {
-    let message = format!("The engine did not begin to answer within {} s.", limit / 1000);
-    Refusal::upstream(StatusCode::GATEWAY_TIMEOUT, "engine_timeout", message)
-}
-
-fn aborted() -> Refusal {
-    Refusal::unavailable("engine_stopping", "The engine is stopping. Send the request again.")
-}
-
-fn cut_short() -> Refusal {
-    Refusal::upstream(
-        StatusCode::BAD_GATEWAY,
-        "engine_lost",
-        "The engine stopped before it said anything. Send the request again.",
-    )
-}
-
-/// Clients that come back at different times do not come back as one crowd.
-fn overloaded(why: &'static str, waited: u64) -> Refusal {
-    let retry_after = fastrand::u64(2..=10);
-    match why {
-        "queue_full" => Refusal::overload(why, "All replicas are busy, and the queue is full.", retry_after),
-        "queue_timeout" => {
-            let message = format!("All replicas were busy for {} s.", waited / 1000);
-            Refusal::overload(why, message, retry_after)
-        }
-        _ => Refusal {
-            retry_after: Some(retry_after),
-            ..Refusal::unavailable(why, "No replica of the model answers at the moment.")
-        },
-    }
-}
-
-fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

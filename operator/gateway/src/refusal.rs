@@ -1,5 +1,6 @@
 //! Answers of the gateway's own, in the form of OpenAI's errors.
 
+use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -93,6 +94,55 @@ impl Refusal {
             "retryable": true, "request_id": request_id, "tokens_sent": sent,
         });
         format!("data: {}\n\n", json!({ "error": error }))
+    }
+}
+
+pub(crate) fn unknown_route(head: &Parts) -> Refusal {
+    let message = format!("{} {} is not served here.", head.method, head.uri.path());
+    Refusal::request(StatusCode::NOT_FOUND, "unknown_url", message)
+}
+
+pub(crate) fn unknown_model(model: &str, served: &[String]) -> Refusal {
+    let shown: String = model.chars().take(100).collect();
+    let message = format!("The model {shown:?} does not exist. Served here: {}.", served.join(", "));
+    Refusal::request(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
+}
+
+pub(crate) fn too_long(most: usize) -> Refusal {
+    let message = format!("The request's body is longer than {most} bytes.");
+    Refusal::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+pub(crate) fn too_slow(limit: u64) -> Refusal {
+    let message = format!("The engine did not begin to answer within {} s.", limit / 1000);
+    Refusal::upstream(StatusCode::GATEWAY_TIMEOUT, "engine_timeout", message)
+}
+
+pub(crate) fn aborted() -> Refusal {
+    Refusal::unavailable("engine_stopping", "The engine is stopping. Send the request again.")
+}
+
+pub(crate) fn cut_short() -> Refusal {
+    Refusal::upstream(
+        StatusCode::BAD_GATEWAY,
+        "engine_lost",
+        "The engine stopped before it said anything. Send the request again.",
+    )
+}
+
+/// Clients that come back at different times do not come back as one crowd.
+pub(crate) fn overloaded(why: &'static str, waited: u64) -> Refusal {
+    let retry_after = fastrand::u64(2..=10);
+    match why {
+        "queue_full" => Refusal::overload(why, "All replicas are busy, and the queue is full.", retry_after),
+        "queue_timeout" => {
+            let message = format!("All replicas were busy for {} s.", waited / 1000);
+            Refusal::overload(why, message, retry_after)
+        }
+        _ => Refusal {
+            retry_after: Some(retry_after),
+            ..Refusal::unavailable(why, "No replica of the model answers at the moment.")
+        },
     }
 }
 
