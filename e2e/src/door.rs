@@ -23,7 +23,7 @@ pub struct Door(Way);
 
 #[derive(Clone)]
 enum Way {
-    Address(SocketAddr, Client<HttpConnector, Full<Bytes>>),
+    Address(SocketAddr, Box<Client<HttpConnector, Full<Bytes>>>),
     ApiServer(kube::Client, String),
 }
 
@@ -31,7 +31,7 @@ impl Door {
     /// Straight to an address. Each request has a connection of its own, so that the Service chooses anew.
     pub fn at(address: SocketAddr) -> Self {
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        Self(Way::Address(address, client))
+        Self(Way::Address(address, Box::new(client)))
     }
 
     /// Through the API server, to a Service or a Pod, written as NAME:PORT.

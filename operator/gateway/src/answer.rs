@@ -149,6 +149,10 @@ impl Relay {
                         place.replica.heard();
                     }
                     let piece = self.content.take(piece, &mut self.account.said);
+                    // of a known length nobody asks for the end
+                    if self.incoming.is_end_stream() && matches!(self.content, Content::Other(_)) {
+                        self.ended(cx);
+                    }
                     if !piece.is_empty() {
                         return Poll::Ready(Some(Ok(piece)));
                     }
@@ -193,22 +197,33 @@ impl Relay {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         if let Some(held) = self.held.take() {
+            self.complete_if_ended();
             return Poll::Ready(Some(Ok(held)));
         }
         if self.over {
             return Poll::Ready(None);
         }
         match ready!(self.poll_piece(cx)) {
-            Some(Ok(piece)) => Poll::Ready(Some(Ok(piece))),
+            Some(Ok(piece)) => {
+                self.complete_if_ended();
+                Poll::Ready(Some(Ok(piece)))
+            }
             Some(Err(broken)) => {
                 self.over = true;
                 Poll::Ready(Some(self.broke_off(broken)))
             }
             None => {
-                self.over = true;
-                self.account.close(Ending::Completed);
+                self.complete_if_ended();
                 Poll::Ready(None)
             }
+        }
+    }
+
+    /// Nothing comes after this piece.
+    fn complete_if_ended(&mut self) {
+        if self.line.is_none() {
+            self.over = true;
+            self.account.close(Ending::Completed);
         }
     }
 

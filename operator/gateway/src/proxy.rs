@@ -207,8 +207,11 @@ impl Worker {
             }
             Err(Box::new(Failed::Broken { account, why, refusal }))
         };
-        let exchanged =
-            timeout(Duration::from_millis(limits.first_byte), self.exchange(asked, &replica, limits.connect)).await;
+        let exchanged = tokio::select! {
+            exchanged = timeout(Duration::from_millis(limits.first_byte), self.exchange(asked, &replica, limits.connect)) => exchanged,
+            // who waits for a replica that is down waits in vain
+            () = replica.fell() => return failed(account, "down", None, cut_short()),
+        };
         let (line, answer) = match exchanged {
             Ok(Ok(exchanged)) => exchanged,
             Ok(Err(lost)) => return failed(account, lost.why, Some(lost.signal), lost.refusal()),

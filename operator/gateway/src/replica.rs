@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::admission::Admission;
 use crate::choose::{Candidate, opening_key};
 use crate::health::{Health, Signal, State};
@@ -35,6 +37,7 @@ pub struct Replica {
     heard: AtomicU64,
     born: Instant,
     health: Mutex<Health>,
+    fell: Notify,
 }
 
 impl Replica {
@@ -59,6 +62,7 @@ impl Replica {
                 Instant::now()
             },
             health: Mutex::new(health),
+            fell: Notify::new(),
         }
     }
 
@@ -95,8 +99,16 @@ impl Replica {
         if let Some(state) = changed {
             self.up_at.store(self.age(), Ordering::Relaxed);
             self.up.store(state == State::Up, Ordering::Relaxed);
+            if state == State::Down {
+                self.fell.notify_waiters();
+            }
         }
         changed
+    }
+
+    /// Waits until it is found to be down.
+    pub async fn fell(&self) {
+        self.fell.notified().await;
     }
 
     /// Its health, for people.

@@ -1,8 +1,10 @@
 //! What happens when engines fail: nothing hangs, and what can be saved is saved.
 
 use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
+use deepseek_gateway::health::Signal;
 use deepseek_gateway::keys::Keys;
 
 use crate::engine::{Engine, Step, chunk, completion, end, json, stream_head, token};
@@ -23,7 +25,8 @@ fn a_request_that_one_replica_refuses_is_answered_by_the_other() {
     ] {
         let (bad, good) = (Engine::with(vec![bad]), Engine::saying(completion("hi")));
         let gate = Gate::before(&[&bad, &good]);
-        for _ in 0..6 {
+        // not too often: a fifth of the requests may be tried again
+        for _ in (0..40).take_while(|_| bad.seen().is_empty()) {
             let reply = gate.chat(ASK);
             assert!(reply.status == 200 && reply.body.contains("hi"), "{reply:?}");
         }
@@ -35,7 +38,7 @@ fn a_request_that_one_replica_refuses_is_answered_by_the_other() {
 fn a_dead_replica_costs_no_request() {
     let good = Engine::saying(completion("hi"));
     let gate = Gate::at(config(), Keys::default(), &[nobody(), good.address]);
-    for _ in 0..10 {
+    for _ in 0..40 {
         assert_eq!(gate.chat(ASK).status, 200);
     }
     assert!(gate.counts("deepseek_gateway_retries_total{reason=\"refused\"}"));
@@ -49,7 +52,7 @@ fn a_stream_that_aborts_before_a_word_is_tried_again() {
     let bad = Engine::with(vec![vec![Step::Send(stream_head()), Step::Send(chunk(abort)), Step::Send(end())]]);
     let good = Engine::with(vec![vec![Step::Send(stream_head()), Step::Send(chunk(&token("hi"))), Step::Send(end())]]);
     let gate = Gate::before(&[&bad, &good]);
-    for _ in 0..6 {
+    for _ in (0..40).take_while(|_| bad.seen().is_empty()) {
         let reply = gate.chat(STREAM);
         assert!(reply.body.contains("hi") && !reply.body.contains("abort"), "{reply:?}");
     }
@@ -95,6 +98,25 @@ fn an_engine_that_hangs_is_given_up() {
     let reply = gate.chat(ASK);
     assert_eq!((reply.status, reply.error()["code"].as_str()), (504, Some("engine_timeout")));
     assert!(reply.took < Duration::from_secs(2), "{reply:?}");
+}
+
+#[test]
+fn who_waits_for_a_replica_that_is_found_down_is_served_by_another() {
+    let (frozen, good) = (Engine::with(vec![vec![Step::UntilGone]]), Engine::saying(completion("hi")));
+    let gate = Gate::before(&[&frozen, &good]);
+    // whichever is asked first, one of several requests waits for the frozen one
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| gate.chat(ASK))).collect();
+        eventually("the frozen one is asked", || !frozen.seen().is_empty());
+        let down = gate.shared.scene().replicas[0].clone();
+        for _ in 0..3 {
+            down.note(Signal::Soft);
+        }
+        for reply in asked {
+            assert_eq!(reply.join().unwrap().status, 200);
+        }
+    });
+    assert!(gate.counts("deepseek_gateway_retries_total{reason=\"down\"}"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn a_completion_goes_through_as_it_is() {
     );
     assert!(reply.head.contains("x-request-id: req-"), "{reply:?}");
     eventually("it is counted", || gate.counts("deepseek_gateway_completion_tokens_total 2"));
+    assert!(gate.counts(r#"requests_total{code="200",ending="completed",route="chat_completions"} 1"#));
 }
 
 #[test]
