@@ -15,7 +15,8 @@ use k8s_openapi::api::core::v1::Toleration;
 use crate::catalogue::{AcceleratorEntry, Catalogue};
 use crate::decide::accept::{Accepted, Welcome};
 use crate::decide::fit::{Device, Fit, TooSmall, fit, fit_host, smallest};
-use crate::observed::{Node, Observed};
+use crate::decide::node_loss::NodeState;
+use crate::observed::{Node, Observed, Pod};
 use crate::verdict::Refusal;
 
 /// Most accelerators of one replica on one node; the largest machines have 16.
@@ -82,7 +83,10 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(accepted: &'a Accepted<'a>, observed: &'a Observed) -> Self {
-        let settled = observed.pods.iter().filter(|pod| pod.node.is_some() && !pod.terminating).count();
+        let settles = |pod: &&Pod| {
+            pod.node.is_some() && !pod.terminating && observed.state_of(pod) < NodeState::Suspect
+        };
+        let settled = observed.pods.iter().filter(settles).count();
         Self { accepted, observed, settled: i64::try_from(settled).unwrap_or(i64::MAX) }
     }
 
@@ -175,8 +179,11 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Silent ones are left out: what is free there, nobody can use.
     fn nodes(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
-        self.observed.nodes.iter().map(AsRef::as_ref)
+        let watch = &self.observed.watch;
+        let answers = |node: &&Node| watch.state(&node.name) == NodeState::Answers;
+        self.observed.nodes.iter().map(AsRef::as_ref).filter(answers)
     }
 
     fn admitting(&self, tolerations: &[Toleration], has_room: impl Fn(&Node) -> bool) -> Vec<&'a Node> {
