@@ -84,7 +84,8 @@ fn readiness(missing: &[&str]) -> Response<Full<Bytes>> {
 }
 
 fn state(admin: &Admin) -> String {
-    let Stores { deployments, workloads: _, services: _, children, pods, nodes, claims, node_changes: _ } = &admin.stores;
+    let Stores { deployments, workloads: _, services: _, children, pods, nodes, claims, node_changes: _ } =
+        &admin.stores;
     let mut stored: BTreeMap<_, _> =
         children.iter().map(|(kind, store)| (children::plural(*kind), store.count())).collect();
     stored.extend([

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::FIELD_MANAGER;
 use crate::lease::Leading;
 use crate::seen::SeenNode;
-use crate::silence::Silences;
+use crate::silence::{Judgement, Silences};
 
 /// Key of the taint.
 pub const UNREACHABLE: &str = "deepseek-operator.io/unreachable";
@@ -51,8 +51,7 @@ impl Guard {
     pub async fn keep_off(&self, leading: &Leading, name: &str) -> Result<(), kube::Error> {
         match self.nodes.get(&ObjectRef::new(name)) {
             Some(node) if !is_kept_off(&node) => {
-                let taint =
-                    Taint { key: UNREACHABLE.to_owned(), effect: NO_SCHEDULE.to_owned(), ..Taint::default() };
+                let taint = Taint { key: UNREACHABLE.to_owned(), effect: NO_SCHEDULE.to_owned(), ..Taint::default() };
                 let taints = node.spec.taints.iter().cloned().chain([taint]).collect();
                 self.write(leading, &node, taints).await
             }
@@ -64,7 +63,7 @@ impl Guard {
     pub async fn lift(&self, leading: &Leading, silences: &Silences) {
         loop {
             for node in self.nodes.state().iter().filter(|node| is_kept_off(node)) {
-                if silences.is_well(&node.name_any(), WELL).unwrap_or_else(|| is_ready(node)) {
+                if may_be_used(node, silences.judgement(&node.name_any())) {
                     let others = node.spec.taints.iter().filter(|taint| taint.key != UNREACHABLE).cloned().collect();
                     if let Err(error) = self.write(leading, node, others).await {
                         tracing::warn!(node = node.name_any(), %error, "taint not lifted; it is tried again");
@@ -82,7 +81,11 @@ impl Guard {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match self.api.patch(&name, &params, &Patch::Merge(patch)).await {
             Ok(_) => {
-                tracing::warn!(node = name, kept_off = taints.iter().any(|t| t.key == UNREACHABLE), "node tainted anew");
+                tracing::warn!(
+                    node = name,
+                    kept_off = taints.iter().any(|t| t.key == UNREACHABLE),
+                    "node tainted anew"
+                );
                 Ok(())
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
@@ -91,6 +94,15 @@ impl Guard {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Where nobody can be asked, Kubernetes' own word counts, which is a minute late.
+fn may_be_used(node: &SeenNode, judgement: Judgement) -> bool {
+    match judgement {
+        Judgement::Well(time) => time >= WELL,
+        Judgement::Unreachable => is_ready(node),
+        Judgement::Silent | Judgement::Unknown => false,
     }
 }
 

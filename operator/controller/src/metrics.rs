@@ -41,8 +41,10 @@ impl Metrics {
         let writes = counters("deepseek_writes_total", "Writing requests to the API server.", &["kind", "result"])?;
         let watch_errors = counters("deepseek_watch_errors_total", "Interruptions of a watch.", &["stream"])?;
         let canaries = counters("deepseek_canaries_total", "One-token requests to engines.", &["result"])?;
-        let removals = counters("deepseek_removals_total", "Pods that gave way because their node is lost.", &["forced"])?;
-        let silent_nodes = IntGauge::new("deepseek_silent_nodes", "Nodes with Pods of deployments that do not answer.")?;
+        let removals =
+            counters("deepseek_removals_total", "Pods that gave way because their node is lost.", &["forced"])?;
+        let silent_nodes =
+            IntGauge::new("deepseek_silent_nodes", "Nodes with Pods of deployments that do not answer.")?;
         registry.register(Box::new(silent_nodes.clone()))?;
         let buckets = vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
         let reconcile_seconds = Histogram::with_opts(

@@ -63,6 +63,8 @@ struct Record {
     suspect_since: Option<Instant>,
     kubelet: Kubelet,
     lease: Option<Standing>,
+    /// Since when this process knows of it.
+    known_since: Option<Instant>,
     /// Since when whoever was knocked at has answered.
     well_since: Option<Instant>,
     /// The stage that deployments were last woken for.
@@ -130,6 +132,7 @@ impl Silences {
                 continue;
             }
             let record = known.nodes.entry(name.clone()).or_default();
+            record.known_since.get_or_insert_with(Instant::now);
             rounds.push(record.round(name, pods, kubelet_address(node)));
         }
         let names: BTreeSet<_> = nodes.iter().map(|node| node.name_any()).collect();
@@ -157,12 +160,29 @@ impl Silences {
         known.nodes.iter().filter_map(|(name, record)| Some((name.clone(), since(record)?))).collect()
     }
 
-    /// Whether whoever was knocked at on a node has answered for this long; `None` when nobody could be knocked at.
-    pub fn is_well(&self, node: &str, time: Duration) -> Option<bool> {
+    /// What is known of a node that Pods are kept off.
+    pub fn judgement(&self, node: &str) -> Judgement {
         let known = self.lock();
-        let record = known.nodes.get(node).filter(|record| !record.answered.is_empty() || record.kubelet.answered)?;
-        Some(record.well_since.is_some_and(|since| since.elapsed() >= time))
+        let Some(record) = known.nodes.get(node) else { return Judgement::Unknown };
+        if record.answered.is_empty() && !record.kubelet.answered {
+            let for_long = record.known_since.is_some_and(|since| since.elapsed() >= LOST);
+            return if for_long { Judgement::Unreachable } else { Judgement::Unknown };
+        }
+        record.well_since.map_or(Judgement::Silent, |since| Judgement::Well(since.elapsed()))
     }
+}
+
+/// What is known of a node that Pods are kept off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Whoever was knocked at has answered for this long.
+    Well(Duration),
+    /// Somebody who has answered before does not.
+    Silent,
+    /// Nobody has ever answered, in a minute or more: there is nobody to ask.
+    Unreachable,
+    /// It is too early to say.
+    Unknown,
 }
 
 impl Record {

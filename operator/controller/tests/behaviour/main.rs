@@ -10,13 +10,17 @@
 //! | `watches` | streams that break, expire, fall silent, or bring what nobody can read |
 //! | `places` | nodes come and go, and there is one accelerator too few |
 //! | `troubles` | what goes wrong is said, with its reason |
+//! | `front` | gateways, what they need, and where the Service leads |
+//! | `lost` | nodes that answer no more |
 //! | `lease` | one leads, never two |
 //!
 //! All of it runs in virtual time: a wait of ten minutes takes milliseconds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test speaks")]
 
+mod front;
 mod lease;
+mod lost;
 mod places;
 mod quiet;
 mod rivals;

@@ -13,6 +13,8 @@ use crate::stage::{AI, H100, Operator, Stage, chat};
 struct Story {
     before: fn(&Stage),
     change: Option<fn(&Stage)>,
+    /// Whether there are gateways, and with them all kinds of children.
+    gateways: bool,
 }
 
 const FAULTS: [Fault; 8] = [
@@ -53,33 +55,37 @@ impl Story {
         let mut operator = None;
         (self.before)(&stage);
         if self.change.is_some() {
-            operator = Some(stage.operator());
+            operator = Some(self.operator(&stage));
             stage.settled().await;
         }
         stage.world.count_only(counted);
         let alarm = disturbance.map(|(number, fault)| stage.world.fail_at(number, fault));
         self.change.unwrap_or(|_| ())(&stage);
-        let operator = operator.unwrap_or_else(|| stage.operator());
+        let operator = operator.unwrap_or_else(|| self.operator(&stage));
         let crashes = matches!(disturbance, Some((_, Fault::Crash { .. })));
-        let _operator = survive(&stage, operator, alarm.as_ref().filter(|_| crashes)).await;
+        let _operator = self.survive(&stage, operator, alarm.as_ref().filter(|_| crashes)).await;
         stage.settled().await;
         let mark = stage.world.mark();
         tokio::time::sleep(Duration::from_secs(20)).await;
         stage.world.assert_no_writes_since(mark);
         (stage.world.snapshot(), alarm.is_some_and(|alarm| alarm.has_rung()))
     }
-}
 
-/// Starts the operator anew if it crashes.
-async fn survive(stage: &Stage, operator: Operator, crash: Option<&Alarm>) -> Operator {
-    let Some(crash) = crash else { return operator };
-    tokio::select! {
-        () = crash.rung() => {
-            operator.crash().await;
-            stage.world.revive();
-            stage.operator()
+    fn operator(&self, stage: &Stage) -> Operator {
+        if self.gateways { stage.operator_with_gateways() } else { stage.operator() }
+    }
+
+    /// Starts the operator anew if it crashes.
+    async fn survive(&self, stage: &Stage, operator: Operator, crash: Option<&Alarm>) -> Operator {
+        let Some(crash) = crash else { return operator };
+        tokio::select! {
+            () = crash.rung() => {
+                operator.crash().await;
+                stage.world.revive();
+                self.operator(stage)
+            }
+            () = stage.settled() => operator,
         }
-        () = stage.settled() => operator,
     }
 }
 
@@ -89,13 +95,24 @@ fn chat_of_two(stage: &Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_is() {
-    Story { before: chat_of_two, change: None }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: None, gateways: false }.is_eventually_stable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_with_gateways_is() {
+    Story { before: chat_of_two, change: None, gateways: true }.is_eventually_stable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn doing_without_gateways_is() {
+    let change: fn(&Stage) = |stage| stage.edit_spec("chat", |spec| spec["gateway"] = json!({"replicas": 0}));
+    Story { before: chat_of_two, change: Some(change), gateways: true }.is_eventually_stable().await;
 }
 
 /// A lease is renewed for ever; the first eight requests take it and keep it.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_when_the_lease_is_disturbed() {
-    Story { before: chat_of_two, change: None }.is_stable_with(Record::is_lease, 8).await;
+    Story { before: chat_of_two, change: None, gateways: false }.is_stable_with(Record::is_lease, 8).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,25 +120,25 @@ async fn a_new_deployment_is() {
     let change: fn(&Stage) = |stage| {
         stage.world.put(chat());
     };
-    Story { before: |_| (), change: Some(change) }.is_eventually_stable().await;
+    Story { before: |_| (), change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn scaling_is() {
     let change: fn(&Stage) = |stage| stage.edit_spec("chat", |spec| spec["replicas"] = json!(3));
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_roll_out_is() {
     let change: fn(&Stage) = |stage| stage.edit_spec("chat", |spec| spec["model"]["servedNames"] = json!(["r1"]));
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn suspending_is() {
     let change: fn(&Stage) = |stage| stage.edit_spec("chat", |spec| spec["suspend"] = json!(true));
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +149,7 @@ async fn a_sweep_is() {
             spec["accelerator"] = json!({"anyOf": [{"product": "nvidia-b200"}]});
         });
     };
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +158,7 @@ async fn a_repair_is() {
         stage.world.remove("Service", AI, "chat");
         stage.world.edit("Deployment", AI, "chat", |object| object["spec"]["replicas"] = json!(7));
     };
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +167,7 @@ async fn a_namesake_is() {
         stage.world.remove("DeepSeekDeployment", AI, "chat");
         stage.world.put(chat().called(&["other"]));
     };
-    Story { before: chat_of_two, change: Some(change) }.is_eventually_stable().await;
+    Story { before: chat_of_two, change: Some(change), gateways: false }.is_eventually_stable().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,5 +177,5 @@ async fn a_lost_node_is() {
         stage.world.put(node("n2").with_gpus(2, H100));
     };
     let change: fn(&Stage) = |stage| stage.world.erase("Node", "", "n1");
-    Story { before, change: Some(change) }.is_eventually_stable().await;
+    Story { before, change: Some(change), gateways: false }.is_eventually_stable().await;
 }

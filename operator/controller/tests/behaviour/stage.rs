@@ -51,7 +51,8 @@ impl Stage {
 
     /// No node, and the rest of Kubernetes works on command.
     pub fn bare() -> Self {
-        let stage = Self { world: World::new(), engines: Engines::default() };
+        let world = World::new();
+        let stage = Self { engines: Engines { world: world.clone(), ..Engines::default() }, world };
         stage.world.put(namespace(SYSTEM));
         stage
     }
@@ -64,6 +65,41 @@ impl Stage {
     /// The same as one of several; the name is its user's, too.
     pub fn operator_as(&self, name: &str) -> Operator {
         Operator::start(self, name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// The same, knowing the image of gateways.
+    pub fn operator_with_gateways(&self) -> Operator {
+        let settings = Settings {
+            gateway_image: Some("example.org/deepseek-operator:1".into()),
+            namespace: SYSTEM.into(),
+            ..Settings::default()
+        };
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Operator::start_as(self, OPERATOR, Options { settings, ..options(OPERATOR, admin) })
+    }
+
+    /// The Pods of one component that are not on their way out, as node and address.
+    pub fn pods_of(&self, component: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut pods: Vec<_> = (self.world.objects("Pod").iter())
+            .filter(|pod| pod["metadata"]["labels"]["app.kubernetes.io/component"] == component)
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+            .map(|pod| (text(&pod["spec"]["nodeName"]), format!("{}:8000", text(&pod["status"]["podIP"]))))
+            .collect();
+        pods.sort();
+        pods
+    }
+
+    /// Nobody on this node answers any more, and its kubelet does nothing.
+    pub fn silence(&self, node: &str) {
+        self.world.cut_power(node);
+        self.engines.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned());
+    }
+
+    /// Everybody answers again, on all nodes.
+    pub fn come_back(&self) {
+        self.world.restore_power();
+        self.engines.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The same with an admin port that can be asked.
@@ -129,7 +165,12 @@ impl Stage {
 
 /// Engines: every Pod has one, and all of them are in the same mood.
 #[derive(Clone, Default)]
-pub struct Engines(Arc<Mutex<Mood>>, Arc<Mutex<BTreeSet<String>>>);
+pub struct Engines {
+    mood: Arc<Mutex<Mood>>,
+    /// Nodes on which nobody answers.
+    silent: Arc<Mutex<BTreeSet<String>>>,
+    world: World,
+}
 
 #[derive(Clone, Default)]
 enum Mood {
@@ -155,18 +196,19 @@ impl Engines {
         self.turn(Mood::Silent);
     }
 
-    /// Nobody is at this address any more.
-    pub fn vanish(&self, address: &str) {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned());
-    }
-
-    /// Somebody is there again.
-    pub fn come_back(&self, address: &str) {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    /// The node at this address, or of the Pod at it.
+    fn node_of(&self, address: &str) -> String {
+        let (host, _) = address.rsplit_once(':').unwrap_or_default();
+        let pods = self.world.objects("Pod");
+        let pod = pods.iter().find(|pod| pod["status"]["podIP"] == host).map(|pod| pod["spec"]["nodeName"].clone());
+        let nodes = self.world.objects("Node");
+        let node = || nodes.iter().find(|node| node["status"]["addresses"][0]["address"] == host);
+        let found = pod.or_else(|| node().map(|node| node["metadata"]["name"].clone()));
+        found.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     fn turn(&self, mood: Mood) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 }
 
@@ -176,12 +218,13 @@ impl Prober for Engines {
     }
 
     fn knock<'a>(&'a self, address: &'a str, _: Duration) -> BoxFuture<'a, bool> {
-        let there = !self.1.lock().unwrap_or_else(PoisonError::into_inner).contains(address);
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let there = silent.is_empty() || !silent.contains(&self.node_of(address));
         Box::pin(async move { there })
     }
 
     fn ask<'a>(&'a self, _: &'a str, _: &'a [String]) -> BoxFuture<'a, Result<(), String>> {
-        let mood = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mood = self.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             match mood {
                 Mood::Answering => Ok(()),
@@ -200,13 +243,17 @@ pub struct Operator {
 
 impl Operator {
     fn start(stage: &Stage, name: &str, admin: SocketAddr) -> Self {
+        Self::start_as(stage, name, options(name, admin))
+    }
+
+    fn start_as(stage: &Stage, name: &str, options: Options) -> Self {
         let client = stage.world.client_as(name);
         let clients = Clients { watch: client.clone(), work: client.clone(), lease: client };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
             let _ = stopped.await;
         };
-        let task = tokio::spawn(run_with(clients, Arc::new(stage.engines.clone()), options(name, admin), stopped));
+        let task = tokio::spawn(run_with(clients, Arc::new(stage.engines.clone()), options, stopped));
         Self { task, stop: Some(stop) }
     }
 

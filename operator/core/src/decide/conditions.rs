@@ -14,8 +14,8 @@ use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::ModelSource;
 
 use crate::decide::accept::Accepted;
-use crate::decide::place::Placement;
 use crate::decide::node_loss::NodeState;
+use crate::decide::place::Placement;
 use crate::decide::trouble::{gateway_trouble, sentence, trouble};
 use crate::observed::{Claim, Observed, Pod, Trouble};
 use crate::render::service::endpoint;
@@ -274,15 +274,12 @@ fn gateway_ready(subject: &Subject<'_>) -> Option<Verdict> {
     if !wanted {
         return None;
     }
-    let answers = |pod: &&Pod| {
-        pod.ready && !pod.terminating && subject.observed.state_of(pod) == NodeState::Answers
-    };
+    let answers = |pod: &&Pod| pod.ready && !pod.terminating && subject.observed.state_of(pod) == NodeState::Answers;
     if subject.observed.gateways.iter().any(|pod| answers(&pod)) {
         return Some(Verdict::yes(GatewayReady, Reason::GatewaysAnswer, "Gateways take requests."));
     }
-    let (reason, message) = gateway_trouble(subject).unwrap_or_else(|| {
-        (Reason::GatewayStarting, "No gateway takes requests yet: they are starting.".to_owned())
-    });
+    let (reason, message) = gateway_trouble(subject)
+        .unwrap_or_else(|| (Reason::GatewayStarting, "No gateway takes requests yet: they are starting.".to_owned()));
     Some(Verdict::no(GatewayReady, reason, message))
 }
 
@@ -299,8 +296,7 @@ fn nodes_reachable(subject: &Subject<'_>) -> Option<Verdict> {
         ));
     }
     let lost = |pod: &&Pod| subject.observed.state_of(pod) >= NodeState::Suspect;
-    let nodes: BTreeSet<_> =
-        pods.iter().chain(gateways).filter(lost).filter_map(|pod| pod.node.as_deref()).collect();
+    let nodes: BTreeSet<_> = pods.iter().chain(gateways).filter(lost).filter_map(|pod| pod.node.as_deref()).collect();
     (!nodes.is_empty()).then(|| {
         let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
         Verdict::no(

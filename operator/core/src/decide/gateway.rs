@@ -75,7 +75,8 @@ impl Front {
 }
 
 fn limits_of(asked: &GatewayLimits, drain_seconds: i64) -> Result<Limits, Refusal> {
-    let GatewayLimits { max_queue_length, max_queue_time, max_body_size, first_byte_timeout, inter_token_timeout } = asked;
+    let GatewayLimits { max_queue_length, max_queue_time, max_body_size, first_byte_timeout, inter_token_timeout } =
+        asked;
     let usual = Limits::default();
     let drain = u64::try_from(drain_seconds).unwrap_or(0).saturating_mul(1000);
     let body = bytes("limits.maxBodySize", max_body_size.as_deref(), LONGEST_BODY)?;

@@ -12,7 +12,8 @@
 //! its Lease every 10 s; 12 s without a move are one renewal missed. That a kubelet is merely cut off or frozen makes no node silent:
 //! its Pods still answer.
 //!
-//! 1. A gateway on a silent node gives way at once, if another one of its deployment answers: clients are led past it.
+//! 1. A gateway on a silent node gives way at once, if another one of its deployment answers: clients are led past it. One that was
+//!    not ready yet leads nobody astray; it may be the replacement, put there by a scheduler that knows of nothing.
 //! 2. What is on a suspect node gives way: a gateway at once, an engine when a place is free for another.
 //! 3. What is still there when the node is lost is removed without waiting for its kubelet.
 
@@ -105,7 +106,7 @@ pub fn removals(observed: &Observed, spare: i64) -> Vec<Removal> {
     let gateway = |pod: &Pod| match at(pod) {
         NodeState::Lost if pod.terminating => Some(true),
         NodeState::Suspect | NodeState::Lost if !pod.terminating => Some(false),
-        NodeState::Silent if !pod.terminating && another_answers => Some(false),
+        NodeState::Silent if pod.ready && !pod.terminating && another_answers => Some(false),
         _ => None,
     };
     let engines = observed.pods.iter().filter_map(|pod| Some(removal(pod, at(pod), engine(pod)?)));
@@ -169,6 +170,9 @@ mod tests {
         let mut alone = world(&[SILENT, WELL, WELL]);
         alone.gateways.truncate(1);
         assert_eq!(gone(&alone, 9), [], "there is nobody else to lead them to");
+        let mut new = world(&[SILENT, WELL, WELL]);
+        new.gateways[0].ready = false;
+        assert_eq!(gone(&new, 9), [], "nobody is led to one that is not ready");
     }
 
     #[test]

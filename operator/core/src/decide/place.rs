@@ -83,9 +83,8 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(accepted: &'a Accepted<'a>, observed: &'a Observed) -> Self {
-        let settles = |pod: &&Pod| {
-            pod.node.is_some() && !pod.terminating && observed.state_of(pod) < NodeState::Suspect
-        };
+        let settles =
+            |pod: &&Pod| pod.node.is_some() && !pod.terminating && observed.state_of(pod) < NodeState::Suspect;
         let settled = observed.pods.iter().filter(settles).count();
         Self { accepted, observed, settled: i64::try_from(settled).unwrap_or(i64::MAX) }
     }

@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
     Lifecycle, LifecycleHandler, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
-    PodAntiAffinity, PodSpec, PodTemplateSpec, PreferredSchedulingTerm, Probe, ResourceRequirements, SecretVolumeSource,
-    SecurityContext, SleepAction, Toleration, Volume, VolumeMount, WeightedPodAffinityTerm,
+    PodAntiAffinity, PodSpec, PodTemplateSpec, PreferredSchedulingTerm, Probe, ResourceRequirements,
+    SecretVolumeSource, SecurityContext, SleepAction, Toleration, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -58,10 +58,7 @@ pub fn gateway(owner: &DeepSeekDeployment, accepted: &Accepted<'_>, image: &str)
             }),
             revision_history_limit: Some(2),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&name, Component::Gateway)),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(labels(&name, Component::Gateway)), ..ObjectMeta::default() }),
                 spec: Some(pod_spec(owner, accepted, image)),
             },
             ..DeploymentSpec::default()

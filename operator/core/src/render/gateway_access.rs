@@ -24,11 +24,7 @@ pub fn gateway_access(owner: &DeepSeekDeployment) -> [Child; 3] {
     let role = Role { metadata: metadata(), rules: Some(rules(&name)) };
     let binding = RoleBinding {
         metadata: metadata(),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "Role".into(),
-            name: name.clone(),
-        },
+        role_ref: RoleRef { api_group: "rbac.authorization.k8s.io".into(), kind: "Role".into(), name: name.clone() },
         subjects: Some(vec![Subject {
             kind: "ServiceAccount".into(),
             name: name.clone(),
@@ -36,11 +32,7 @@ pub fn gateway_access(owner: &DeepSeekDeployment) -> [Child; 3] {
             api_group: None,
         }]),
     };
-    [
-        child(ChildKind::ServiceAccount, &account),
-        child(ChildKind::Role, &role),
-        child(ChildKind::RoleBinding, &binding),
-    ]
+    [child(ChildKind::ServiceAccount, &account), child(ChildKind::Role, &role), child(ChildKind::RoleBinding, &binding)]
 }
 
 fn rules(config_map: &str) -> Vec<PolicyRule> {

@@ -11,7 +11,7 @@ const WHO: &str = "kubelet";
 pub(super) fn act(cluster: &mut Cluster, actors: &Actors) {
     for (key, pod) in cluster.all_of("pods") {
         let name = text(&pod, "/spec/nodeName");
-        if name.is_empty() {
+        if name.is_empty() || actors.dark.contains(name) {
             continue;
         }
         match cluster.get(&Key::new("nodes", "", name)) {

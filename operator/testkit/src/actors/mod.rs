@@ -17,6 +17,8 @@ mod scheduler;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::apply::Author;
@@ -33,6 +35,8 @@ pub(crate) struct Actors {
     pub(crate) automatic: bool,
     /// Pods which run but never become ready.
     pub(crate) unready: Vec<Choice>,
+    /// Nodes without power: nothing there starts, ends or reports.
+    pub(crate) dark: BTreeSet<String>,
 }
 
 /// More rounds than any scene needs; beyond this two actors undo each other's work.

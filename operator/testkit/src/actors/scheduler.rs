@@ -42,18 +42,32 @@ fn place(cluster: &mut Cluster, key: &Key, pod: &Value) {
     put_status(cluster, WHO, key, status);
 }
 
-/// The first node, by name, which takes the pod; or what is wrong with each.
+/// Of the nodes which take the pod the one with the fewest of its siblings, the first by name; or what is wrong with each.
 fn choose(cluster: &Cluster, pod: &Value) -> Result<String, String> {
     let nodes = cluster.all_of("nodes");
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut fitting = Vec::new();
     for (key, node) in &nodes {
         match obstacle(cluster, pod, &key.name, node) {
-            None => return Ok(key.name.clone()),
+            None => fitting.push((siblings(cluster, pod, &key.name), key.name.clone())),
             Some(reason) => *reasons.entry(reason).or_default() += 1,
         }
     }
+    if let Some((_, name)) = fitting.into_iter().min() {
+        return Ok(name);
+    }
     let reasons: Vec<_> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     Err(format!("0/{} nodes are available: {}.", nodes.len(), reasons.join(", ")))
+}
+
+/// Pods of the same controller on a node.
+fn siblings(cluster: &Cluster, pod: &Value, node: &str) -> usize {
+    let controller = |pod: &Value| pod.pointer("/metadata/ownerReferences/0/uid").cloned();
+    let ours = controller(pod);
+    let there = |(_, other): &(Key, std::sync::Arc<Value>)| {
+        text(other, "/spec/nodeName") == node && !terminating(other) && ours.is_some() && controller(other) == ours
+    };
+    cluster.all_of("pods").iter().filter(|other| there(other)).count()
 }
 
 fn obstacle(cluster: &Cluster, pod: &Value, name: &str, node: &Value) -> Option<String> {

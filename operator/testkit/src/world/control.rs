@@ -52,6 +52,24 @@ impl World {
         self.heart.change(State::step)
     }
 
+    /// Cuts the power of a node: nothing there starts, ends or reports. The node's own object says nothing of it, as on a real
+    /// server for the first 54 seconds.
+    pub fn cut_power(&self, node: &str) {
+        self.heart.change(|state| {
+            state.actors.dark.insert(node.to_owned());
+        });
+    }
+
+    /// Gives all nodes their power back.
+    pub fn restore_power(&self) {
+        self.heart.change(|state| {
+            state.actors.dark.clear();
+            if state.actors.automatic {
+                state.settle();
+            }
+        });
+    }
+
     /// Pods which `chosen` accepts run from now on without becoming ready; see also
     /// [`let_ready`](Self::let_ready).
     pub fn keep_unready(&self, chosen: impl Fn(&Value) -> bool + Send + 'static) {
