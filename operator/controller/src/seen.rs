@@ -40,10 +40,20 @@ pub struct SeenPodSpec {
 
 /// A container.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeenContainer {
+    /// `Always` makes a sidecar of a container that runs first.
+    pub restart_policy: Option<String>,
     /// What it asks for.
     #[serde(default)]
     pub resources: SeenResources,
+}
+
+impl SeenContainer {
+    /// Whether it goes on running beside those that come after it.
+    pub fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
 }
 
 /// Resources of a container.
