@@ -131,6 +131,7 @@ impl Observer {
             name: pod.name_any(),
             revision: pod.metadata.labels.as_ref().and_then(|l| l.get(REVISION_LABEL)).cloned().unwrap_or_default(),
             node: pod.spec.node_name.clone(),
+            held: demand(pod),
             ready: is_ready(pod),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             unschedulable: unschedulable(pod),
