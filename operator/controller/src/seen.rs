@@ -216,3 +216,35 @@ pub fn holds_accelerators(pod: &SeenPod) -> bool {
     let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     containers.flat_map(|c| whole_units(&c.resources.requests)).any(|(_, count)| count > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_not_kept() {
+        let mut pod: SeenPod = serde_json::from_value(json!({"metadata": {
+            "name": "chat-0", "namespace": "ai", "uid": "u", "resourceVersion": "7", "generateName": "chat-",
+            "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+            "labels": {"deepseek-operator.io/deployment": "chat"},
+            "annotations": {"deepseek-operator.io/served-names": "r1", "example.org/long": "text"},
+            "managedFields": [{"manager": "kubelet", "operation": "Update"}],
+        }}))
+        .unwrap();
+        let before = pod.metadata.clone();
+        prune(&mut pod);
+        let kept = ObjectMeta {
+            managed_fields: None,
+            generate_name: None,
+            creation_timestamp: None,
+            annotations: Some([("deepseek-operator.io/served-names".to_owned(), "r1".to_owned())].into()),
+            ..before
+        };
+        assert_eq!(pod.metadata, kept, "name, labels, version, UID and the time of deletion stay");
+        let mut bare = SeenPod::default();
+        prune(&mut bare);
+        assert_eq!(bare.metadata, ObjectMeta::default());
+    }
+}

@@ -83,6 +83,25 @@ async fn accelerators_that_others_hold_are_not_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_on_the_way_out_still_holds_accelerators() {
+    let stage = cluster(&[("n1", 4)]);
+    // the finalizer keeps it there, as a long grace period does
+    stage
+        .world
+        .put(pod("training").within("lab").on("n1").asking("nvidia.com/gpu", 4).finalized_by("example.org/save"));
+    stage.world.remove("Pod", "lab", "training");
+    let leaving = stage.world.object("Pod", "lab", "training").unwrap();
+    assert!(leaving["metadata"]["deletionTimestamp"].is_string(), "it is on its way out");
+    let _operator = stage.operator();
+    stage.world.put(chat());
+    stage.until("chat", "Ready=False InsufficientAccelerators").await;
+    stage.settled().await;
+    stage.until("chat", "Placed=False InsufficientAccelerators").await;
+    stage.world.erase("Pod", "lab", "training");
+    stage.until_served("chat").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn replicas_on_processors_serve_until_there_is_an_accelerator() {
     let stage = cluster(&[("n1", 1)]);
     stage.world.put(pod("training").within("lab").on("n1").asking("nvidia.com/gpu", 1));
