@@ -13,7 +13,7 @@ use crate::scene::{
 };
 
 fn placed(spec: &Value, observed: &Observed, kept: Option<&Choice>) -> Result<Placement, Refusal> {
-    let deployment = crate::scene::chat(spec.clone());
+    let deployment = chat(spec.clone());
     let accepted = accept(&deployment.spec).expect("the spec is accepted");
     place(&accepted, observed, kept)
 }
