@@ -16,7 +16,7 @@ the others. `Reconciling` and `Stalled` stand there only while they are true, as
 - `spec.suspend: true` wins over the rest of the spec, and so does `spec.replicas: 0`: no replica runs and no accelerator is held, even
   where the spec is refused or has no place. `Ready`, `Placed` and `Available` then say `Suspended` (or `ScaledToZero`), and `Accepted`
   and `Progressing` say what else is wrong, so that it can be mended before the deployment serves again.
-- Otherwise a spec that is refused, or has no place, changes nothing: what was accepted last keeps serving. `Ready` is false with the
+- Otherwise a spec that is refused, or that no node could carry, changes nothing: what was accepted last keeps serving. `Ready` is false with the
   reason of the refusal, and `Available` says whether somebody still answers.
 - `Ready` gives the first of these that is wrong: `Accepted`, `Placed`, `WeightsReady`, `Progressing`, `Available`.
 
