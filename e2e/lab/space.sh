@@ -87,8 +87,10 @@ check() {
     esac
     check_names
     ! lab_is_up || return 0
-    check_privilege early
-    remove_cgroup "$CGROUP" # made by the trial
+    local CGROUP=$CGROUP-check$$ rc=0 # of the trial's own, whoever else has a lab of this name
+    (check_privilege early) || rc=$?
+    remove_cgroup "$CGROUP"
+    return $rc
 }
 
 # hierarchies: where cgroups can lie. With version 2 alone that is one; else one per controller, and runc uses "unified" as well.
