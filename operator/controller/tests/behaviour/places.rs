@@ -84,21 +84,25 @@ async fn accelerators_that_others_hold_are_not_free() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_on_the_way_out_still_holds_accelerators() {
-    let stage = cluster(&[("n1", 4)]);
-    // the finalizer keeps it there, as a long grace period does
-    stage
-        .world
-        .put(pod("training").within("lab").on("n1").asking("nvidia.com/gpu", 4).finalized_by("example.org/save"));
-    stage.world.remove("Pod", "lab", "training");
-    let leaving = stage.world.object("Pod", "lab", "training").unwrap();
-    assert!(leaving["metadata"]["deletionTimestamp"].is_string(), "it is on its way out");
-    let _operator = stage.operator();
-    stage.world.put(chat());
-    stage.until("chat", "Ready=False InsufficientAccelerators").await;
-    stage.settled().await;
-    stage.until("chat", "Placed=False InsufficientAccelerators").await;
-    stage.world.erase("Pod", "lab", "training");
-    stage.until_served("chat").await;
+    for gone in [false, true] {
+        let stage = cluster(&[("n1", 4)]);
+        stage.world.put(node("n2").with_gpus(4, "NVIDIA-L4"));
+        // the finalizer keeps it there, as a long grace period does
+        let training = pod("training").within("lab").on("n1").asking("nvidia.com/gpu", 4);
+        stage.world.put(training.finalized_by("example.org/save"));
+        stage.world.remove("Pod", "lab", "training");
+        let leaving = stage.world.object("Pod", "lab", "training").unwrap();
+        assert!(leaving["metadata"]["deletionTimestamp"].is_string(), "it is on its way out");
+        if gone {
+            stage.world.erase("Pod", "lab", "training");
+        }
+        let _operator = stage.operator();
+        stage.world.put(chat().on_any("nvidia-h100").on_any("nvidia-l4"));
+        stage.until_served("chat").await;
+        let annotations = stage.world.object("Deployment", AI, "chat").unwrap()["metadata"]["annotations"].clone();
+        let expected = if gone { "nvidia-h100" } else { "nvidia-l4" };
+        assert_eq!(annotations["deepseek-operator.io/accelerator"], expected, "the preferred one is free: {gone}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
