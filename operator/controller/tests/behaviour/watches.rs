@@ -67,16 +67,16 @@ async fn a_stream_that_keeps_failing_delays_no_other() {
             stage.world.fail(When::verb(verb).of(failing).always(), Fault::Error(500));
         }
         stage.world.cut_watches_of(kind);
-        // long enough for its back-off to have grown
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        let (mark, at_once) = (stage.world.mark(), Duration::from_millis(100));
-        stage.edit_spec("chat", |spec| spec["replicas"] = json!(2));
-        let scaled = |world: &World| world.object("Deployment", AI, "chat").unwrap()["spec"]["replicas"] == 2;
-        stage.world.within(at_once, &format!("a scaled Deployment while {failing} fail"), scaled).await;
-        stage.world.remove("Deployment", AI, "chat");
-        let back = |world: &World| world.object("Deployment", AI, "chat").is_some();
-        stage.world.within(at_once, &format!("a Deployment again while {failing} fail"), back).await;
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mark = stage.world.mark();
+        // over half a minute, so that it is tried again meanwhile and its back-off grows
+        for replicas in [2, 1].into_iter().cycle().take(16) {
+            stage.edit_spec("chat", |spec| spec["replicas"] = json!(replicas));
+            let scaled =
+                |world: &World| world.object("Deployment", AI, "chat").unwrap()["spec"]["replicas"] == replicas;
+            let what = format!("a scaled Deployment while {failing} fail");
+            stage.world.within(Duration::from_millis(100), &what, scaled).await;
+            tokio::time::sleep(Duration::from_millis(1700)).await;
+        }
         let tries =
             stage.world.requests_since(mark).into_iter().filter(|r| r.resource == failing && r.code == Some(500));
         assert!((1..=20).contains(&tries.count()), "{failing} are tried again, with pauses");
