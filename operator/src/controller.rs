@@ -47,6 +47,15 @@ pub(crate) struct Options {
     /// The operator's own image, mounted into engines that would otherwise cut running answers off when they stop.
     #[arg(long, env = "OPERATOR_IMAGE")]
     tools_image: Option<String>,
+    /// Image of gateways: the operator's own. Without it there are no gateways, and Services lead straight to engines.
+    #[arg(long, env = "GATEWAY_IMAGE")]
+    gateway_image: Option<String>,
+    /// A namespace whose Pods may read the metrics of engines; may be given several times.
+    #[arg(long = "metrics-namespace")]
+    metrics_namespaces: Vec<String>,
+    /// Where gateways send spans: an OpenTelemetry collector, such as http://collector.monitoring:4318.
+    #[arg(long)]
+    otlp_endpoint: Option<String>,
 }
 
 fn engine_image(text: &str) -> Result<(String, String), String> {
@@ -87,7 +96,7 @@ impl From<Options> for deepseek_controller::Options {
             context: options.context,
             claimant: Claimant {
                 name: options.lease,
-                namespace: options.namespace,
+                namespace: options.namespace.clone(),
                 // a restarted process is another claimant: its predecessor may still be writing
                 identity: format!("{}_{}", options.name, identity_suffix()),
             },
@@ -101,6 +110,10 @@ impl From<Options> for deepseek_controller::Options {
             settings: Settings {
                 engine_images: options.engine_images.into_iter().collect(),
                 tools_image: options.tools_image,
+                gateway_image: options.gateway_image,
+                namespace: options.namespace.clone(),
+                metrics_namespaces: options.metrics_namespaces,
+                otlp_endpoint: options.otlp_endpoint,
             },
         }
     }

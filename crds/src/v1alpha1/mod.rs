@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod engine;
+mod gateway;
 mod model;
 mod placement;
 mod resources;
@@ -10,6 +11,9 @@ mod status;
 
 pub use accelerator::{Accelerator, AcceleratorChoice, Cpu};
 pub use engine::{Engine, EngineType, EnvVar};
+pub use gateway::{
+    Authentication, Gateway, GatewayClient, GatewayLimits, GatewayResources, GatewayTls, PriorityClass, Routing,
+};
 pub use model::{ClaimSource, CustomModel, ImageSource, Model, ModelSource, Precision};
 pub use placement::Placement;
 pub use resources::Resources;
@@ -134,6 +138,10 @@ pub struct DeepSeekDeploymentSpec {
     /// How a replica is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
+
+    /// The gateway between clients and engines. Default: two Pods of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
 
     /// True frees all accelerators and keeps everything else. It wins over the rest of the spec: a deployment that is refused
     /// or has no place is suspended all the same; `Accepted` and `Progressing` say what else is wrong. Unit: true or false.

@@ -1,5 +1,6 @@
 //! The admin port: `/livez`, `/readyz` (names what is missing), `/metrics`, `/debug/state`.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,14 +15,18 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::children;
 use crate::lease::Leading;
 use crate::metrics::Metrics;
+use crate::silence::Silences;
 use crate::watch::Stores;
 
 /// What the admin port tells of.
 pub struct Admin {
     /// Local copies.
     pub stores: Stores,
+    /// Nodes that do not answer.
+    pub silences: Silences,
     /// Whether this replica writes.
     pub leading: watch::Receiver<Option<Arc<Leading>>>,
     /// Counts.
@@ -79,21 +84,22 @@ fn readiness(missing: &[&str]) -> Response<Full<Bytes>> {
 }
 
 fn state(admin: &Admin) -> String {
-    let Stores { deployments, workloads, services, budgets, pods, nodes, claims, node_changes: _ } = &admin.stores;
+    let Stores { deployments, workloads: _, services: _, children, pods, nodes, claims, node_changes: _ } = &admin.stores;
+    let mut stored: BTreeMap<_, _> =
+        children.iter().map(|(kind, store)| (children::plural(*kind), store.count())).collect();
+    stored.extend([
+        ("deepseekdeployments", deployments.len()),
+        ("pods", pods.len()),
+        ("nodes", nodes.len()),
+        ("persistentvolumeclaims", claims.len()),
+    ]);
     let state = json!({
         "identity": admin.identity,
         "version": env!("CARGO_PKG_VERSION"),
         "leading": admin.leading.borrow().is_some(),
         "waitingFor": admin.stores.missing(),
-        "stored": {
-            "deepseekdeployments": deployments.len(),
-            "deployments": workloads.len(),
-            "services": services.len(),
-            "poddisruptionbudgets": budgets.len(),
-            "pods": pods.len(),
-            "nodes": nodes.len(),
-            "persistentvolumeclaims": claims.len(),
-        },
+        "stored": stored,
+        "silentNodes": admin.silences.silent(),
     });
     format!("{state:#}\n")
 }

@@ -4,42 +4,40 @@
 //! is not ours is left alone; deletion carries the UID that was looked at. The sweep does not wait for an apply that failed:
 //! what it frees may be what the apply needs.
 
-use std::fmt::Debug;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deepseek_core::plan::{Applied, Child, ChildKind, Outcome, Planned, Resources};
-use deepseek_core::render::DEPLOYMENT_LABEL;
+use deepseek_core::decide::node_loss::Removal;
+use deepseek_core::plan::{Applied, Child, ChildKind, Outcome, Planned, Resources, Sweep};
 use deepseek_crds::DeepSeekDeployment;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::response::StatusSummary;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource, ResourceExt};
-use serde::{Deserialize, Serialize};
+use kube::{Client, ResourceExt};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::FIELD_MANAGER;
 use crate::belonging::{Belonging, belonging};
+use crate::children::{Children, api_resource};
 use crate::covers::covers;
+use crate::keep_off::Guard;
 use crate::lease::Leading;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::watch::Stores;
 
 /// Applies and sweeps.
 pub struct Applier {
     client: Client,
-    stores: Stores,
+    children: Children,
+    guard: Guard,
     metrics: Arc<Metrics>,
 }
 
 impl Applier {
     /// An applier that writes with this client.
-    pub fn new(client: Client, stores: Stores, metrics: Arc<Metrics>) -> Self {
-        Self { client, stores, metrics }
+    pub fn new(client: Client, children: Children, guard: Guard, metrics: Arc<Metrics>) -> Self {
+        Self { client, children, guard, metrics }
     }
 
     /// Brings every planned object about, then deletes those that are no longer planned; the second value names what could not
@@ -54,7 +52,7 @@ impl Applier {
         // side by side: none needs another, and the API server makes Services one after the other
         let applied = planned.children.iter().map(|child| self.apply_child(leading, owner, memory, child));
         let outcomes = futures::future::join_all(applied).await;
-        let left = self.sweep(leading, owner, memory, &planned.children).await;
+        let left = self.sweep(leading, owner, memory, &planned).await;
         (planned.applied(outcomes), left)
     }
 
@@ -80,16 +78,20 @@ impl Applier {
             None => false,
         };
         let outcome = self.write(leading, child, &namespace, memory, force).await;
-        self.metrics.writes.with_label_values(&[kind_name(child.kind), result_name(&outcome)]).inc();
+        self.metrics.writes.with_label_values(&[kind_name(child.kind).as_str(), result_name(&outcome)]).inc();
         outcome
     }
 
-    /// Not forced when nothing of the name was seen: then a conflict betrays an object that is not ours, because selectors are
-    /// owned as a whole.
+    /// Not forced when nothing of the name was seen: then a conflict betrays an object that is not ours, because selectors, rules and
+    /// subjects are owned as a whole. Accounts and ConfigMaps have nothing of the kind, so they are created.
     async fn write(&self, leading: &Leading, child: &Child, namespace: &str, memory: &Memory, force: bool) -> Outcome {
-        let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
-        let sent =
-            self.api(leading, child.kind, namespace).patch(&child.name, &params, &Patch::Apply(&child.body)).await;
+        let api = self.api(leading, child.kind, namespace);
+        let sent = if !force && matches!(child.kind, ChildKind::ServiceAccount | ChildKind::ConfigMap) {
+            create(&api, child).await
+        } else {
+            let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+            api.patch(&child.name, &params, &Patch::Apply(&child.body)).await
+        };
         match sent {
             Ok(object) => {
                 memory.remember(child.kind, namespace, serde_json::to_value(&object).unwrap_or_default());
@@ -105,15 +107,17 @@ impl Applier {
         leading: &Leading,
         owner: &DeepSeekDeployment,
         memory: &Memory,
-        planned: &[Child],
+        planned: &Resources<Planned>,
     ) -> Vec<String> {
         let namespace = owner.namespace().unwrap_or_default();
+        let stays = |kind, name: &str| match planned.sweep {
+            Sweep::Others => planned.children.iter().any(|child| child.kind == kind && child.name == name),
+            Sweep::Engine => kind != ChildKind::Deployment || name != owner.name_any(),
+        };
         let mut left = Vec::new();
         for kind in ChildKind::ALL.into_iter().rev() {
-            for (name, uid) in self.owned(kind, owner, &namespace) {
-                if planned.iter().any(|child| child.kind == kind && child.name == name) {
-                    continue;
-                }
+            let owned = self.children.get(&kind).map(|store| store.owned_by(owner)).unwrap_or_default();
+            for (name, uid) in owned.into_iter().filter(|(name, _)| !stays(kind, name)) {
                 let params = DeleteParams {
                     preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
                     ..DeleteParams::background()
@@ -134,69 +138,58 @@ impl Applier {
     }
 
     fn stored(&self, child: &Child, namespace: &str, memory: &Memory) -> Option<Value> {
-        let Stores { services, budgets, workloads, .. } = &self.stores;
-        let (stored, version) = match child.kind {
-            ChildKind::Service => look_up(services, &child.name, namespace),
-            ChildKind::PodDisruptionBudget => look_up(budgets, &child.name, namespace),
-            ChildKind::Deployment => look_up(workloads, &child.name, namespace),
-        };
+        let (stored, version) =
+            self.children.get(&child.kind).map_or((None, None), |store| store.find(&child.name, namespace));
         memory.newer(child.kind, &child.name, namespace, version.as_deref()).or(stored)
     }
 
-    fn owned(&self, kind: ChildKind, owner: &DeepSeekDeployment, namespace: &str) -> Vec<(String, String)> {
-        let Stores { services, budgets, workloads, .. } = &self.stores;
-        match kind {
-            ChildKind::Service => owned_in(services, owner, namespace),
-            ChildKind::PodDisruptionBudget => owned_in(budgets, owner, namespace),
-            ChildKind::Deployment => owned_in(workloads, owner, namespace),
+    /// Makes Pods give way whose node is lost, after others have been told to keep off it; returns what went wrong.
+    pub async fn remove(&self, leading: &Leading, namespace: &str, removals: &[Removal]) -> Vec<String> {
+        let nodes: BTreeSet<_> = removals.iter().filter_map(|removal| removal.node.as_deref()).collect();
+        for node in nodes {
+            if let Err(error) = self.guard.keep_off(leading, node).await {
+                return vec![format!("Node {node}: {error}")];
+            }
         }
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        for removal in removals {
+            self.metrics.removals.with_label_values(&[if removal.force { "true" } else { "false" }]).inc();
+        }
+        let removed = removals.iter().map(|removal| remove(&pods, removal));
+        futures::future::join_all(removed).await.into_iter().filter_map(Result::err).collect()
     }
 }
 
-fn look_up<K>(store: &Store<K>, name: &str, namespace: &str) -> (Option<Value>, Option<String>)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + 'static,
-{
-    let found = store.get(&ObjectRef::new(name).within(namespace));
-    let version = found.as_ref().and_then(|object| object.resource_version());
-    (found.and_then(|object| serde_json::to_value(&*object).ok()), version)
+async fn create(api: &Api<DynamicObject>, child: &Child) -> kube::Result<DynamicObject> {
+    let object = DynamicObject::deserialize(&child.body).map_err(kube::Error::SerdeError)?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    api.create(&params, &object).await
+}
+
+/// One that is gone already, or another by now, is as good as removed.
+async fn remove(pods: &Api<Pod>, removal: &Removal) -> Result<(), String> {
+    let Removal { pod, uid, node: _, force } = removal;
+    let params = DeleteParams {
+        grace_period_seconds: force.then_some(0),
+        preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match pods.delete(pod, &params).await {
+        Ok(_) => {
+            tracing::warn!(pod, force, "Pod on a lost node gives way");
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(format!("Pod {pod}: {error}")),
+    }
 }
 
 fn metadata(object: &Value) -> ObjectMeta {
     ObjectMeta::deserialize(&object["metadata"]).unwrap_or_default()
 }
 
-fn owned_in<K>(store: &Store<K>, owner: &DeepSeekDeployment, namespace: &str) -> Vec<(String, String)>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
-{
-    let uid = owner.uid().unwrap_or_default();
-    let mine = store.state_filter(|object| {
-        object.namespace().as_deref() == Some(namespace)
-            && object.labels().get(DEPLOYMENT_LABEL) == owner.metadata.name.as_ref()
-            && object
-                .owner_references()
-                .iter()
-                .any(|reference| reference.controller == Some(true) && reference.uid == uid)
-            && object.meta().deletion_timestamp.is_none()
-    });
-    mine.iter().map(|object| (object.name_any(), object.uid().unwrap_or_default())).collect()
-}
-
-fn api_resource(kind: ChildKind) -> ApiResource {
-    match kind {
-        ChildKind::Service => ApiResource::erase::<Service>(&()),
-        ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
-        ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
-    }
-}
-
-fn kind_name(kind: ChildKind) -> &'static str {
-    match kind {
-        ChildKind::Service => "Service",
-        ChildKind::PodDisruptionBudget => "PodDisruptionBudget",
-        ChildKind::Deployment => "Deployment",
-    }
+fn kind_name(kind: ChildKind) -> String {
+    format!("{kind:?}")
 }
 
 fn result_name(outcome: &Outcome) -> &'static str {

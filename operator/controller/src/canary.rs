@@ -1,4 +1,4 @@
-//! How one engine is asked for a token; when, is the sentry's matter.
+//! How one engine is asked for a token, a gateway for what it lacks, a node whether it is there; when, is the sentries' matter.
 
 use std::time::Duration;
 
@@ -9,14 +9,19 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 /// Longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// Asks engines for a token.
+/// Asks engines, gateways and nodes.
 pub trait Prober: Send + Sync + 'static {
-    /// Asks the engine at this address (`host:port`), which should serve these names; says what went wrong.
+    /// Asks the engine at this address (`host:port`), which should serve these names, for a token; says what went wrong.
     fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>>;
+    /// Asks the gateway at this address whether it is ready; says what it lacks.
+    fn ask_gateway<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<(), String>>;
+    /// Whether anybody is there, if only to refuse the connection.
+    fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool>;
 }
 
 /// Asks over the OpenAI API.
@@ -37,6 +42,24 @@ impl Default for OpenAi {
 impl Prober for OpenAi {
     fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(canary(&self.client, address, served))
+    }
+
+    fn ask_gateway<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let (status, said) = exchange(&self.client, http::Method::GET, address, "/readyz", None).await?;
+            if status.is_success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).trim().to_owned()) }
+        })
+    }
+
+    fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+                Ok(Ok(_)) => true,
+                // the machine is there, and says that nobody listens
+                Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+                Err(_) => false,
+            }
+        })
     }
 }
 
@@ -89,6 +112,21 @@ async fn ask(
     body: Option<Value>,
 ) -> Result<Value, String> {
     let told = format!("{method} {path}");
+    let (status, bytes) = exchange(client, method, address, path, body).await?;
+    if !status.is_success() {
+        return Err(format!("{told} answers HTTP {}", status.as_u16()));
+    }
+    serde_json::from_slice(&bytes).map_err(|_| format!("{told} answers no JSON"))
+}
+
+async fn exchange(
+    client: &HttpClient,
+    method: http::Method,
+    address: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Result<(http::StatusCode, Bytes), String> {
+    let told = format!("{method} {path}");
     let request = http::Request::builder()
         .method(method)
         .uri(format!("http://{address}{path}"))
@@ -100,10 +138,7 @@ async fn ask(
     let status = answer.status();
     let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
     let bytes = body.map_err(|error| format!("{told}: {error}"))?.to_bytes();
-    if !status.is_success() {
-        return Err(format!("{told} answers HTTP {}", status.as_u16()));
-    }
-    serde_json::from_slice(&bytes).map_err(|_| format!("{told} answers no JSON"))
+    Ok((status, bytes))
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

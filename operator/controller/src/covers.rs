@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Maps in which a foreign key changes the meaning; the API owns each of them as a whole, so that an apply sets them right.
-const WHOLE: [&str; 3] = ["selector", "matchLabels", "nodeSelector"];
+/// Maps and lists in which a foreign entry changes the meaning; an apply sets them right.
+const WHOLE: [&str; 7] = ["selector", "matchLabels", "nodeSelector", "rules", "subjects", "ingress", "data"];
 
 /// Quantities, and maps of them. The API server writes each in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m.
 const AMOUNTS: [&str; 3] = ["limits", "requests", "sizeLimit"];

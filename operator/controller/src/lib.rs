@@ -7,12 +7,13 @@
 //! | which deployments an event wakes | [`wake`] |
 //! | the five steps of one pass | [`reconcile`] |
 //! | how stores become one plain value | [`observe`] |
-//! | how planned objects are written, and others deleted | [`apply`] |
+//! | how planned objects are written, and others deleted | [`apply`], [`children`] |
 //! | whether an object already is as planned | [`covers`] |
 //! | whose an object of the same name is | [`belonging`] |
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
+//! | which nodes are silent, and who keeps Pods off them | [`silence`], [`keep_off`] |
 //! | who may write | [`lease`] |
 //! | connections to the API server and their time limits | [`clients`] |
 //! | `/livez`, `/readyz`, `/metrics`, `/debug/state` | [`admin`] |
@@ -21,8 +22,10 @@ pub mod admin;
 pub mod apply;
 pub mod belonging;
 pub mod canary;
+pub mod children;
 pub mod clients;
 pub mod covers;
+pub mod keep_off;
 pub mod lease;
 pub mod memory;
 pub mod metrics;
@@ -33,6 +36,7 @@ pub mod report;
 pub mod run;
 pub mod seen;
 pub mod sentry;
+pub mod silence;
 pub mod wake;
 pub mod watch;
 

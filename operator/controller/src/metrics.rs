@@ -15,6 +15,10 @@ pub struct Metrics {
     pub watch_errors: IntCounterVec,
     /// Canaries, by result.
     pub canaries: IntCounterVec,
+    /// Pods that gave way because their node is lost, by whether their kubelet was waited for.
+    pub removals: IntCounterVec,
+    /// Nodes with Pods of ours that do not answer.
+    pub silent_nodes: IntGauge,
     /// Whether this replica may write.
     pub leading: IntGauge,
     /// How often this replica began to lead.
@@ -37,6 +41,9 @@ impl Metrics {
         let writes = counters("deepseek_writes_total", "Writing requests to the API server.", &["kind", "result"])?;
         let watch_errors = counters("deepseek_watch_errors_total", "Interruptions of a watch.", &["stream"])?;
         let canaries = counters("deepseek_canaries_total", "One-token requests to engines.", &["result"])?;
+        let removals = counters("deepseek_removals_total", "Pods that gave way because their node is lost.", &["forced"])?;
+        let silent_nodes = IntGauge::new("deepseek_silent_nodes", "Nodes with Pods of deployments that do not answer.")?;
+        registry.register(Box::new(silent_nodes.clone()))?;
         let buckets = vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
         let reconcile_seconds = Histogram::with_opts(
             HistogramOpts::new("deepseek_reconcile_duration_seconds", "Duration of one pass of the loop.")
@@ -47,7 +54,18 @@ impl Metrics {
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(leaderships.clone()))?;
-        Ok(Self { registry, reconciles, reconcile_seconds, writes, watch_errors, canaries, leading, leaderships })
+        Ok(Self {
+            registry,
+            reconciles,
+            reconcile_seconds,
+            writes,
+            watch_errors,
+            canaries,
+            removals,
+            silent_nodes,
+            leading,
+            leaderships,
+        })
     }
 
     /// The text that Prometheus reads.

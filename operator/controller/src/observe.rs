@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deepseek_core::observed::{Claim, Node, Observed, Pod, Settings, Trouble};
-use deepseek_core::render::{DEPLOYMENT_LABEL, REVISION_LABEL};
+use deepseek_core::observed::{Claim, Component, Node, Observed, Pod, Settings, Trouble};
+use deepseek_core::render::service::leads_to;
+use deepseek_core::render::{COMPONENT_LABEL, DEPLOYMENT_LABEL, REVISION_LABEL};
 use deepseek_crds::DeepSeekDeployment;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -16,12 +17,14 @@ use crate::belonging::{Belonging, belonging};
 use crate::memory::Memory;
 use crate::seen::{SeenClaim, SeenContainer, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
+use crate::silence::Silences;
 use crate::watch::Stores;
 
 /// The observer: stores, and what is worth keeping between two looks.
 pub struct Observer {
     stores: Stores,
     canaries: Canaries,
+    silences: Silences,
     settings: Arc<Settings>,
     nodes: Mutex<Nodes>,
 }
@@ -70,8 +73,8 @@ fn held_by_node(pods: &[Arc<SeenPod>]) -> HashMap<&str, BTreeMap<String, i64>> {
 
 impl Observer {
     /// An observer of these stores.
-    pub fn new(stores: Stores, canaries: Canaries, settings: Arc<Settings>) -> Self {
-        Self { stores, canaries, settings, nodes: Mutex::default() }
+    pub fn new(stores: Stores, canaries: Canaries, silences: Silences, settings: Arc<Settings>) -> Self {
+        Self { stores, canaries, silences, settings, nodes: Mutex::default() }
     }
 
     /// Everything around one deployment, at this moment.
@@ -80,9 +83,12 @@ impl Observer {
         Observed {
             now: Timestamp::now(),
             nodes: self.nodes(),
+            watch: self.silences.watch(),
             claim: self.claim(deployment, &namespace),
             workload: self.workload(deployment, &name, &namespace, memory),
-            pods: self.pods(&name, &namespace),
+            leads_to: self.stores.services.get(&ObjectRef::new(&name).within(&namespace)).and_then(|s| leads_to(&s)),
+            pods: self.pods(&name, &namespace, Component::Engine),
+            gateways: self.pods(&name, &namespace, Component::Gateway),
             settings: self.settings.clone(),
         }
     }
@@ -116,10 +122,11 @@ impl Observer {
         newer.or(stored).filter(|workload| belonging(&workload.metadata, owner) == Belonging::Ours)
     }
 
-    fn pods(&self, name: &str, namespace: &str) -> Vec<Pod> {
+    fn pods(&self, name: &str, namespace: &str, component: Component) -> Vec<Pod> {
         let mine = self.stores.pods.state_filter(|pod| {
             pod.metadata.namespace.as_deref() == Some(namespace)
-                && pod.metadata.labels.as_ref().and_then(|l| l.get(DEPLOYMENT_LABEL)).is_some_and(|n| n == name)
+                && pod.labels().get(DEPLOYMENT_LABEL).is_some_and(|owner| owner == name)
+                && pod.labels().get(COMPONENT_LABEL).is_some_and(|label| label == component.as_str())
         });
         let mut pods: Vec<_> = mine.iter().filter(|pod| !is_over(pod)).map(|pod| self.plain_pod(pod)).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
@@ -129,6 +136,7 @@ impl Observer {
     fn plain_pod(&self, pod: &SeenPod) -> Pod {
         Pod {
             name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
             revision: pod.metadata.labels.as_ref().and_then(|l| l.get(REVISION_LABEL)).cloned().unwrap_or_default(),
             node: pod.spec.node_name.clone(),
             held: demand(pod),

@@ -52,6 +52,9 @@ pub enum Error {
     /// An object could not be deleted.
     #[error("not everything was swept: {0}")]
     Sweep(String),
+    /// A Pod on a lost node could not be removed.
+    #[error("not every Pod on a lost node was removed: {0}")]
+    Remove(String),
 }
 
 /// Brings one deployment a step closer to its spec.
@@ -70,10 +73,11 @@ pub async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action
     if deployment.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    let namespace = deployment.namespace().unwrap_or_default();
     let _timer = ctx.metrics.reconcile_seconds.start_timer();
     let observed = ctx.observer.observe(deployment, &ctx.memory);
     let plan = plan(deployment, &observed);
-    let (verdicts, facts) = (plan.verdicts, plan.facts);
+    let (verdicts, facts, removals) = (plan.verdicts, plan.facts, plan.removals);
     let (applied, left) = match plan.resources {
         Some(planned) => {
             let (applied, left) = ctx.applier.apply(&ctx.leading, deployment, &ctx.memory, planned).await;
@@ -81,11 +85,13 @@ pub async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action
         }
         None => (None, Vec::new()),
     };
+    let stuck = ctx.applier.remove(&ctx.leading, &namespace, &removals).await;
     let report = Report::new(deployment, &observed, verdicts, facts, applied.as_ref());
     let again = ctx.reporter.report(&ctx.leading, deployment, &report).await?;
     match report.transient_failure {
         Some(message) => Err(Error::Apply(message)),
         None if !left.is_empty() => Err(Error::Sweep(left.join("; "))),
+        None if !stuck.is_empty() => Err(Error::Remove(stuck.join("; "))),
         None => Ok(Action::requeue(again.unwrap_or(HEARTBEAT))),
     }
 }

@@ -21,6 +21,7 @@ use crate::admin::{self, Admin};
 use crate::apply::Applier;
 use crate::canary::{OpenAi, Prober};
 use crate::clients::{ClientError, Clients};
+use crate::keep_off::Guard;
 use crate::lease::{Claimant, Elector, Leading};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -28,6 +29,7 @@ use crate::observe::Observer;
 use crate::reconcile::{Attempts, Context, after_error, reconcile};
 use crate::report::{Reporter, recorder};
 use crate::sentry::{Canaries, Rhythm, sentry};
+use crate::silence::{Silences, listen};
 use crate::wake::Waker;
 use crate::watch::{Guarded, Stores, watch};
 
@@ -98,17 +100,21 @@ pub async fn run_with(
     let stores = watch(&clients.watch, &waker, &memory, &metrics, &mut tasks);
     let canaries = Canaries::default();
     let (pods, seen) = (stores.pods.clone(), canaries.clone());
-    tasks.spawn(sentry(pods, seen, waker.clone(), metrics.clone(), options.rhythm, prober));
+    tasks.spawn(sentry(pods, seen, waker.clone(), metrics.clone(), options.rhythm, prober.clone()));
+    let silences = Silences::default();
+    let (pods, nodes) = (stores.pods.clone(), stores.nodes.clone());
+    tasks.spawn(listen(pods, nodes, silences.clone(), waker.clone(), metrics.clone(), clients.lease.clone(), prober));
 
     let (leads, leading) = watch::channel(None);
     let mut elector = Elector::new(clients.lease.clone(), options.claimant.clone());
     let admin = Admin {
         stores: stores.clone(),
+        silences: silences.clone(),
         leading: leading.clone(),
         metrics: metrics.clone(),
         identity: options.claimant.identity.clone(),
     };
-    let parts = Parts { clients, options: options.clone(), stores, canaries, memory, metrics, waker };
+    let parts = Parts { clients, options: options.clone(), stores, canaries, silences, memory, metrics, waker };
 
     let ended = tokio::select! {
         error = admin::serve(options.admin, admin) => {
@@ -130,6 +136,7 @@ struct Parts {
     options: Options,
     stores: Stores,
     canaries: Canaries,
+    silences: Silences,
     memory: Arc<Memory>,
     metrics: Arc<Metrics>,
     waker: Waker,
@@ -169,13 +176,16 @@ async fn term(parts: &Parts, leading: Arc<Leading>, woken: &mut UnboundedReceive
     let queue = futures::stream::poll_fn(|cx| woken.poll_recv(cx)).map(Ok::<_, std::convert::Infallible>);
     let config = Config::default().concurrency(parts.options.concurrency).debounce(DEBOUNCE);
     let passes = applier(pass, after_error, context.clone(), parts.stores.deployments.clone(), queue, config);
-    passes
-        .for_each(|result| {
-            let word = if result.is_ok() { "ok" } else { "error" };
-            context.metrics.reconciles.with_label_values(&[word]).inc();
-            std::future::ready(())
-        })
-        .await;
+    let passes = passes.for_each(|result| {
+        let word = if result.is_ok() { "ok" } else { "error" };
+        context.metrics.reconciles.with_label_values(&[word]).inc();
+        std::future::ready(())
+    });
+    let guard = parts.guard();
+    tokio::select! {
+        () = passes => {}
+        () = guard.lift(&context.leading, &parts.silences) => {}
+    }
 }
 
 fn pass(
@@ -193,13 +203,17 @@ fn pass(
 }
 
 impl Parts {
+    fn guard(&self) -> Guard {
+        Guard::new(self.clients.work.clone(), self.stores.nodes.clone())
+    }
+
     fn context(&self, leading: Arc<Leading>) -> Context {
         let client = self.clients.work.clone();
         let settings = Arc::new(self.options.settings.clone());
         Context {
             leading,
-            observer: Observer::new(self.stores.clone(), self.canaries.clone(), settings),
-            applier: Applier::new(client.clone(), self.stores.clone(), self.metrics.clone()),
+            observer: Observer::new(self.stores.clone(), self.canaries.clone(), self.silences.clone(), settings),
+            applier: Applier::new(client.clone(), self.stores.children.clone(), self.guard(), self.metrics.clone()),
             reporter: Reporter::new(client.clone(), recorder(client, &self.options.claimant.identity)),
             memory: self.memory.clone(),
             attempts: Attempts::default(),

@@ -164,8 +164,9 @@ pub struct SeenNodeSpec {
     pub taints: Vec<Taint>,
 }
 
-/// What a node offers.
+/// What a node offers, and how its kubelet is reached.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeenNodeStatus {
     /// What Pods may have in all.
     #[serde(default)]
@@ -173,6 +174,39 @@ pub struct SeenNodeStatus {
     /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<SeenCondition>,
+    /// Its addresses.
+    #[serde(default)]
+    pub addresses: Vec<SeenAddress>,
+    /// Ports of its daemons.
+    #[serde(default)]
+    pub daemon_endpoints: SeenDaemons,
+}
+
+/// An address of a node.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct SeenAddress {
+    /// InternalIP, Hostname and others.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The address.
+    pub address: String,
+}
+
+/// Ports of a node's daemons.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenDaemons {
+    /// Of the kubelet.
+    #[serde(default)]
+    pub kubelet_endpoint: SeenPort,
+}
+
+/// A port.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct SeenPort {
+    /// Its number; 0 when it is not known.
+    #[serde(rename = "Port", default)]
+    pub port: u16,
 }
 
 /// A persistent volume claim.

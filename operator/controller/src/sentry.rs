@@ -1,15 +1,15 @@
 //! The fast loop: asks engines for a token. It only looks; deployments whose answer changes are woken.
 //!
 //! A Pod is asked as soon as the kubelet calls it Ready, then every [`Rhythm::healthy`] while it answers and every
-//! [`Rhythm::failing`] while it does not. One that has answered before counts as failed after three misses in a row, so that a
+//! [`Rhythm::failing`] while it does not. A gateway is asked what it lacks while the kubelet does not call it Ready. One that has answered before counts as failed after three misses in a row, so that a
 //! single slow answer under load is not taken for an outage.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deepseek_core::observed::Canary;
-use deepseek_core::render::{DEPLOYMENT_LABEL, PORT, SERVED_NAMES};
+use deepseek_core::observed::{Canary, Component};
+use deepseek_core::render::{ADMIN_PORT, COMPONENT_LABEL, DEPLOYMENT_LABEL, PORT, SERVED_NAMES};
 use deepseek_crds::DeepSeekDeployment;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -67,13 +67,19 @@ impl Record {
     }
 }
 
-/// One canary to send: to which Pod, and for which names.
+/// One question to ask, and of which Pod.
 struct Errand {
     uid: String,
     name: String,
     namespace: String,
-    address: String,
-    served: Vec<String>,
+    asks: Asks,
+}
+
+enum Asks {
+    /// An engine for a token, under these names.
+    Token { address: String, served: Vec<String> },
+    /// A gateway for what it lacks.
+    Ready { address: String },
 }
 
 impl Canaries {
@@ -90,7 +96,8 @@ impl Canaries {
     /// is no outage. Only a status that speaks of every Ready Pod can be believed; it does not say which ones it means.
     pub fn inherit(&self, deployments: &Store<Guarded>, pods: &Store<SeenPod>) {
         let stays = |pod: &Arc<SeenPod>| is_ready(pod) && pod.metadata.deletion_timestamp.is_none();
-        let ready: Vec<_> = engine_pods(pods).into_iter().filter(stays).collect();
+        let is_engine = |pod: &Arc<SeenPod>| component(pod) == Some(Component::Engine);
+        let ready: Vec<_> = our_pods(pods).into_iter().filter(stays).filter(is_engine).collect();
         for deployment in deployments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
             let mine: Vec<_> = ready.iter().filter(|pod| belongs(pod, deployment)).collect();
             let answered = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
@@ -107,7 +114,7 @@ impl Canaries {
     fn due(&self, pods: &[Arc<SeenPod>]) -> Vec<Errand> {
         let now = Instant::now();
         let ready: HashMap<String, &Arc<SeenPod>> =
-            pods.iter().filter(|pod| is_ready(pod)).map(|pod| (identity(pod), pod)).collect();
+            pods.iter().filter(|pod| is_due_at_all(pod)).map(|pod| (identity(pod), pod)).collect();
         let mut records = self.lock();
         records.retain(|uid, record| record.under_way || ready.contains_key(uid));
         let mut errands = Vec::new();
@@ -155,14 +162,39 @@ fn belongs(pod: &SeenPod, deployment: &DeepSeekDeployment) -> bool {
     pod.namespace() == deployment.namespace() && pod.labels().get(DEPLOYMENT_LABEL) == deployment.metadata.name.as_ref()
 }
 
+/// An engine is asked once the kubelet calls it Ready; a gateway while it runs and is not: then it says why.
+fn is_due_at_all(pod: &SeenPod) -> bool {
+    match component(pod) {
+        Some(Component::Engine) => is_ready(pod),
+        Some(Component::Gateway) => !is_ready(pod) && pod.metadata.deletion_timestamp.is_none(),
+        None => false,
+    }
+}
+
+/// What a Pod of ours is.
+pub fn component(pod: &SeenPod) -> Option<Component> {
+    let label = pod.labels().get(COMPONENT_LABEL).filter(|_| pod.labels().contains_key(DEPLOYMENT_LABEL))?;
+    [Component::Engine, Component::Gateway].into_iter().find(|known| known.as_str() == label)
+}
+
+/// Where a port of a Pod is reached.
+pub fn address(pod: &SeenPod, port: i32) -> Option<String> {
+    Some(match pod.status.pod_ip.as_deref()? {
+        v6 if v6.contains(':') => format!("[{v6}]:{port}"),
+        v4 => format!("{v4}:{port}"),
+    })
+}
+
 fn errand(uid: String, pod: &SeenPod) -> Option<Errand> {
-    let address = match pod.status.pod_ip.as_deref()? {
-        v6 if v6.contains(':') => format!("[{v6}]:{PORT}"),
-        v4 => format!("{v4}:{PORT}"),
+    let asks = match component(pod)? {
+        Component::Engine => Asks::Token {
+            address: address(pod, PORT)?,
+            served: pod.annotations().get(SERVED_NAMES)?.split(',').map(str::to_owned).collect(),
+        },
+        Component::Gateway => Asks::Ready { address: address(pod, ADMIN_PORT)? },
     };
-    let served = pod.annotations().get(SERVED_NAMES)?.split(',').map(str::to_owned).collect();
     let name = pod.labels().get(DEPLOYMENT_LABEL)?.clone();
-    Some(Errand { uid, name, namespace: pod.namespace().unwrap_or_default(), address, served })
+    Some(Errand { uid, name, namespace: pod.namespace().unwrap_or_default(), asks })
 }
 
 /// Looks for as long as it is not dropped.
@@ -181,7 +213,7 @@ pub async fn sentry(
         let room = AT_ONCE.saturating_sub(under_way.len()).min(waiting.len());
         under_way.extend(waiting.drain(..room).map(|errand| run(&*prober, errand, rhythm.timeout)));
         tokio::select! {
-            _ = looks.tick() => waiting.extend(canaries.due(&engine_pods(&pods))),
+            _ = looks.tick() => waiting.extend(canaries.due(&our_pods(&pods))),
             Some((errand, answer)) = under_way.next(), if !under_way.is_empty() => {
                 metrics.canaries.with_label_values(&[if answer.is_ok() { "answered" } else { "failed" }]).inc();
                 if canaries.record(&errand.uid, answer, rhythm) {
@@ -192,12 +224,17 @@ pub async fn sentry(
     }
 }
 
-fn engine_pods(pods: &Store<SeenPod>) -> Vec<Arc<SeenPod>> {
+/// Pods of all deployments.
+pub fn our_pods(pods: &Store<SeenPod>) -> Vec<Arc<SeenPod>> {
     pods.state_filter(|pod| pod.labels().contains_key(DEPLOYMENT_LABEL))
 }
 
 async fn run(prober: &dyn Prober, errand: Errand, limit: Duration) -> (Errand, Result<(), String>) {
-    let asked = tokio::time::timeout(limit, prober.ask(&errand.address, &errand.served)).await;
-    let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
+    let asked = match &errand.asks {
+        Asks::Token { address, served } => prober.ask(address, served),
+        Asks::Ready { address } => prober.ask_gateway(address),
+    };
+    let answer = tokio::time::timeout(limit, asked).await;
+    let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
     (errand, answer)
 }

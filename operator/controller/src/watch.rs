@@ -4,24 +4,28 @@
 //! named by `/readyz`, and nothing is written before all of them are.
 
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use deepseek_core::plan::ChildKind;
 use deepseek_core::render::{DEPLOYMENT_LABEL, managed_selector};
 use deepseek_crds::DeepSeekDeployment;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use crate::children::{Children, Kept, plural};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::seen::{SeenClaim, SeenNode, SeenPod, holds_accelerators, prune};
@@ -39,12 +43,12 @@ const WATCH_SECONDS: u32 = 180;
 pub struct Stores {
     /// Deployments of models.
     pub deployments: Store<Guarded>,
-    /// Deployments of engines.
+    /// Deployments of engines and gateways.
     pub workloads: Store<Deployment>,
     /// Services.
     pub services: Store<Service>,
-    /// Disruption budgets.
-    pub budgets: Store<PodDisruptionBudget>,
+    /// Every kind of children, these two included.
+    pub children: Children,
     /// Pods that hold accelerators, and the engines' own.
     pub pods: Store<SeenPod>,
     /// Nodes.
@@ -58,41 +62,28 @@ pub struct Stores {
 impl Stores {
     /// Names of the streams whose first list is not complete yet.
     pub fn missing(&self) -> Vec<&'static str> {
-        let ready = [
-            ("deepseekdeployments", is_ready(&self.deployments)),
-            ("deployments", is_ready(&self.workloads)),
-            ("services", is_ready(&self.services)),
-            ("poddisruptionbudgets", is_ready(&self.budgets)),
-            ("pods", is_ready(&self.pods)),
-            ("nodes", is_ready(&self.nodes)),
-            ("persistentvolumeclaims", is_ready(&self.claims)),
+        let children = self.children.iter().map(|(kind, store)| (plural(*kind), store.filled()));
+        let others = [
+            ("deepseekdeployments", self.deployments.wait_until_ready().map(drop).boxed()),
+            ("pods", self.pods.wait_until_ready().map(drop).boxed()),
+            ("nodes", self.nodes.wait_until_ready().map(drop).boxed()),
+            ("persistentvolumeclaims", self.claims.wait_until_ready().map(drop).boxed()),
         ];
-        ready.into_iter().filter(|(_, ready)| !ready).map(|(name, _)| name).collect()
+        let all = others.into_iter().chain(children);
+        all.filter_map(|(name, filled)| filled.now_or_never().is_none().then_some(name)).collect()
     }
 
     /// Waits until every first list is complete.
     pub async fn filled(&self) {
-        let Self { deployments, workloads, services, budgets, pods, nodes, claims, node_changes: _ } = self;
+        let Self { deployments, workloads: _, services: _, children, pods, nodes, claims, node_changes: _ } = self;
         let _ = tokio::join!(
             deployments.wait_until_ready(),
-            workloads.wait_until_ready(),
-            services.wait_until_ready(),
-            budgets.wait_until_ready(),
             pods.wait_until_ready(),
             nodes.wait_until_ready(),
             claims.wait_until_ready(),
+            futures::future::join_all(children.values().map(|store| store.filled())),
         );
     }
-}
-
-/// `wait_until_ready` is the only question a store answers about itself; asked once, without waiting.
-fn is_ready<K>(store: &Store<K>) -> bool
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Eq + Hash + Clone,
-{
-    use futures::FutureExt;
-    store.wait_until_ready().now_or_never().is_some_and(|r| r.is_ok())
 }
 
 /// Starts every stream.
@@ -112,16 +103,23 @@ pub fn watch(
         });
     let (waker, memory) = (waker.clone(), memory.clone());
     let wake = Wake { waker, memory, deployments: deployments.clone(), node_changes: Arc::default() };
-    let managed = || watcher::Config::default().labels(&managed_selector());
+    let workloads = start.children::<Deployment>(ChildKind::Deployment, &wake);
+    let services = start.children::<Service>(ChildKind::Service, &wake);
+    let children: Children = [
+        (ChildKind::ServiceAccount, start.kept::<ServiceAccount>(ChildKind::ServiceAccount, &wake)),
+        (ChildKind::Role, start.kept::<Role>(ChildKind::Role, &wake)),
+        (ChildKind::RoleBinding, start.kept::<RoleBinding>(ChildKind::RoleBinding, &wake)),
+        (ChildKind::ConfigMap, start.kept::<ConfigMap>(ChildKind::ConfigMap, &wake)),
+        (ChildKind::NetworkPolicy, start.kept::<NetworkPolicy>(ChildKind::NetworkPolicy, &wake)),
+        (ChildKind::PodDisruptionBudget, start.kept::<PodDisruptionBudget>(ChildKind::PodDisruptionBudget, &wake)),
+        (ChildKind::Service, Arc::new(services.clone())),
+        (ChildKind::Deployment, Arc::new(workloads.clone())),
+    ]
+    .into();
     Stores {
-        workloads: start.stream("deployments", managed(), keep_all, wake.owner::<Deployment>(ChildKind::Deployment)),
-        services: start.stream("services", managed(), keep_all, wake.owner::<Service>(ChildKind::Service)),
-        budgets: start.stream(
-            "poddisruptionbudgets",
-            managed(),
-            keep_all,
-            wake.owner::<PodDisruptionBudget>(ChildKind::PodDisruptionBudget),
-        ),
+        workloads,
+        services,
+        children,
         pods: start.stream("pods", watcher::Config::default(), keep_pod, wake.on_pod()),
         nodes: start.stream("nodes", watcher::Config::default(), keep_all, wake.on_node()),
         claims: start.stream("persistentvolumeclaims", watcher::Config::default(), keep_all, wake.on_claim()),
@@ -137,6 +135,34 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
+    fn kept<K>(&mut self, kind: ChildKind, wake: &Wake) -> Arc<dyn Kept>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        Arc::new(self.children::<K>(kind, wake))
+    }
+
+    fn children<K>(&mut self, kind: ChildKind, wake: &Wake) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let managed = watcher::Config::default().labels(&managed_selector());
+        self.stream(plural(kind), managed, keep_all, wake.owner::<K>(kind))
+    }
+
     fn stream<K, Scope>(
         &mut self,
         name: &'static str,

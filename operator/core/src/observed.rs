@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
+
+use crate::decide::node_loss::{NodeState, Watch};
 
 /// Everything that was seen, at one moment.
 #[derive(Clone, Debug)]
@@ -14,12 +17,18 @@ pub struct Observed {
     pub now: Timestamp,
     /// Every node of the cluster, with what is free on it; shared, because there are many nodes and many looks.
     pub nodes: Arc<[Arc<Node>]>,
+    /// The nodes that carry Pods of any deployment, by name, as our own probes see them.
+    pub watch: Arc<Watch>,
     /// The claim that holds the weights; `None` when the weights come from elsewhere or the claim does not exist.
     pub claim: Option<Claim>,
     /// The Deployment of the engine as the API server stores it; `None` when there is none.
     pub workload: Option<Arc<Deployment>>,
+    /// Where the Service leads now; `None` when there is none.
+    pub leads_to: Option<Component>,
     /// The engine's Pods.
     pub pods: Vec<Pod>,
+    /// The gateway's Pods.
+    pub gateways: Vec<Pod>,
     /// Settings of the operator that decisions depend on.
     pub settings: Arc<Settings>,
 }
@@ -32,6 +41,49 @@ pub struct Settings {
     /// Image with the operator's own program, mounted into engines that need help with draining; `None` when there is none,
     /// and then such engines cut running answers off when they stop.
     pub tools_image: Option<String>,
+    /// Image of gateways: the operator's own. `None` when it is not known; then there are no gateways.
+    pub gateway_image: Option<String>,
+    /// Namespace of the operator itself, which engines let in.
+    pub namespace: String,
+    /// Namespaces whose Pods may read the metrics of engines.
+    pub metrics_namespaces: Vec<String>,
+    /// Where gateways send spans.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// What our own probes know of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// For how long nothing of ours there has answered.
+    pub silent_for: Option<Duration>,
+    /// For how long its kubelet has been thought dead, too.
+    pub suspect_for: Option<Duration>,
+}
+
+/// What a Pod of a deployment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// It runs the model.
+    Engine,
+    /// It stands between clients and engines.
+    Gateway,
+}
+
+impl Component {
+    /// As labels call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+impl Observed {
+    /// What is thought of the node that a Pod is on.
+    pub fn state_of(&self, pod: &Pod) -> NodeState {
+        pod.node.as_ref().map_or(NodeState::Answers, |node| self.watch.state(node))
+    }
 }
 
 /// A node and what is free on it.
@@ -101,11 +153,13 @@ pub enum Claim {
     Lost,
 }
 
-/// One Pod of the engine.
+/// One Pod of a deployment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
     /// Its name.
     pub name: String,
+    /// Its UID.
+    pub uid: String,
     /// The revision of the plan it was made from, as the plan labels its Pod template.
     pub revision: String,
     /// The node it was put on.
@@ -120,7 +174,7 @@ pub struct Pod {
     pub unschedulable: Option<String>,
     /// What keeps its container from running.
     pub trouble: Option<Trouble>,
-    /// What the operator's own canary saw last; `None` before the first answer.
+    /// What the operator's own canary saw last; `None` before the first answer. A gateway is asked whether it is ready.
     pub canary: Option<Canary>,
 }
 

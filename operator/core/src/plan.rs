@@ -11,12 +11,17 @@ use serde_json::Value;
 
 use crate::decide::accept::{Accepted, accept};
 use crate::decide::conditions::{Subject, conditions};
+use crate::decide::node_loss::{Removal, removals};
 use crate::decide::place::{Choice, Placement, place};
 use crate::decide::rollout::{Rollout, Running, rollout};
-use crate::observed::Observed;
+use crate::observed::{Component, Observed};
 use crate::render::deployment::{Template, deployment, template, tools_of};
 use crate::render::disruption_budget::disruption_budget;
-use crate::render::service::{endpoint, service};
+use crate::render::gateway::gateway;
+use crate::render::gateway_access::gateway_access;
+use crate::render::gateway_config::gateway_config;
+use crate::render::network_policy::network_policy;
+use crate::render::service::{endpoint, engines_service, service};
 use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL, engine_selector_text};
 use crate::verdict::{Refusal, Verdict};
 
@@ -25,6 +30,8 @@ use crate::verdict::{Refusal, Verdict};
 pub struct Plan {
     /// Every object that should exist, in the order in which they are applied; `None` leaves everything as it is.
     pub resources: Option<Resources<Planned>>,
+    /// Pods that give way to others, because their node is lost.
+    pub removals: Vec<Removal>,
     /// Every condition that should stand in the status.
     pub verdicts: Vec<Verdict>,
     /// What else the status should say.
@@ -55,7 +62,18 @@ pub struct Facts {
 pub struct Resources<State> {
     /// The objects, in order.
     pub children: Vec<Child>,
+    /// What else goes.
+    pub sweep: Sweep,
     state: State,
+}
+
+/// Which objects of a deployment go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// All that are not among the planned ones.
+    Others,
+    /// The engine's Deployment alone.
+    Engine,
 }
 
 /// They should exist.
@@ -88,12 +106,16 @@ pub enum Outcome {
 
 impl Resources<Planned> {
     fn new(children: Vec<Child>) -> Self {
-        Self { children, state: Planned(()) }
+        Self { children, sweep: Sweep::Others, state: Planned(()) }
+    }
+
+    fn without_engine() -> Self {
+        Self { children: Vec::new(), sweep: Sweep::Engine, state: Planned(()) }
     }
 
     /// Records what became of each object, in the same order.
     pub fn applied(self, outcomes: Vec<Outcome>) -> Resources<Applied> {
-        Resources { children: self.children, state: Applied { outcomes } }
+        Resources { children: self.children, sweep: self.sweep, state: Applied { outcomes } }
     }
 }
 
@@ -118,6 +140,16 @@ pub struct Child {
 /// Kinds of objects that a deployment may have, in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
+    /// `v1` ServiceAccount.
+    ServiceAccount,
+    /// `rbac.authorization.k8s.io/v1` Role.
+    Role,
+    /// `rbac.authorization.k8s.io/v1` RoleBinding.
+    RoleBinding,
+    /// `v1` ConfigMap.
+    ConfigMap,
+    /// `networking.k8s.io/v1` NetworkPolicy.
+    NetworkPolicy,
     /// `v1` Service.
     Service,
     /// `policy/v1` PodDisruptionBudget.
@@ -128,7 +160,16 @@ pub enum ChildKind {
 
 impl ChildKind {
     /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Service, Self::PodDisruptionBudget, Self::Deployment];
+    pub const ALL: [Self; 8] = [
+        Self::ServiceAccount,
+        Self::Role,
+        Self::RoleBinding,
+        Self::ConfigMap,
+        Self::NetworkPolicy,
+        Self::Service,
+        Self::PodDisruptionBudget,
+        Self::Deployment,
+    ];
 }
 
 /// Decides everything about one deployment.
@@ -173,6 +214,7 @@ impl Plan {
         let subject = Subject { refusal: Some((ConditionType::Accepted, refusal)), ..Subject::of(owner, observed) };
         Self {
             resources: without_replicas(owner),
+            removals: removals(observed, 0),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, None),
         }
@@ -186,6 +228,7 @@ impl Plan {
         };
         Self {
             resources: without_replicas(owner),
+            removals: removals(observed, 0),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, None),
         }
@@ -207,8 +250,12 @@ impl Plan {
             revision: Some(&revision),
             ..Subject::of(owner, observed)
         };
+        let mut children = front(owner, observed, accepted, placement);
+        children.extend([disruption_budget(owner, Component::Engine), workload]);
+        children.sort_by_key(|child| child.kind);
         Self {
-            resources: Some(Resources::new(vec![service(owner), disruption_budget(owner), workload])),
+            resources: Some(Resources::new(children)),
+            removals: removals(observed, placement.free),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, Some(placement)),
         }
@@ -219,7 +266,41 @@ impl Plan {
 /// Otherwise `None`, and what was accepted last stays.
 fn without_replicas(owner: &DeepSeekDeployment) -> Option<Resources<Planned>> {
     let holds_nothing = owner.spec.suspend || owner.spec.replicas == 0;
-    holds_nothing.then(|| Resources::new(vec![service(owner), disruption_budget(owner)]))
+    holds_nothing.then(Resources::without_engine)
+}
+
+/// What clients meet: the Service, and the gateway behind it with all that it needs.
+fn front(
+    owner: &DeepSeekDeployment,
+    observed: &Observed,
+    accepted: &Accepted<'_>,
+    placement: &Placement,
+) -> Vec<Child> {
+    let settings = &*observed.settings;
+    let Some(image) = settings.gateway_image.as_deref().filter(|_| accepted.front.is_wanted()) else {
+        return vec![service(owner, Component::Engine)];
+    };
+    let config = accepted.front.config(accepted, placement, settings.otlp_endpoint.as_deref());
+    let mut children = Vec::from(gateway_access(owner));
+    children.extend([
+        gateway_config(owner, &config),
+        network_policy(owner, settings),
+        service(owner, way_in(observed, accepted)),
+        engines_service(owner),
+        disruption_budget(owner, Component::Gateway),
+        gateway(owner, accepted, image),
+    ]);
+    children
+}
+
+/// A Service that leads to engines turns to gateways when one of them is ready, so that nobody is turned away meanwhile.
+fn way_in(observed: &Observed, accepted: &Accepted<'_>) -> Component {
+    let guarded = accepted.front.keys_secret.is_some() || accepted.front.tls_secret.is_some();
+    let is_ready = || observed.gateways.iter().any(|pod| pod.ready && !pod.terminating);
+    match observed.leads_to {
+        Some(Component::Engine) if !guarded && !is_ready() => Component::Engine,
+        _ => Component::Gateway,
+    }
 }
 
 fn workload(

@@ -12,6 +12,7 @@ use deepseek_crds::v1alpha1::{
 
 use crate::catalogue::{AcceleratorEntry, Catalogue, EngineEntry, ModelEntry};
 use crate::decide::fit::{Facts, Wish};
+use crate::decide::gateway::Front;
 use crate::render::engine::own_flags;
 use crate::verdict::Refusal;
 
@@ -49,6 +50,8 @@ pub struct Accepted<'a> {
     pub placement: Placement,
     /// How long running answers may take to finish.
     pub drain_seconds: i64,
+    /// The gateway.
+    pub front: Front,
 }
 
 /// What may carry a replica.
@@ -67,7 +70,17 @@ pub enum Welcome<'a> {
 /// # Errors
 /// A [`Refusal`] for the condition `Accepted`.
 pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
-    let DeepSeekDeploymentSpec { model, engine, accelerator, replicas, resources, placement, shutdown, suspend } = spec;
+    let DeepSeekDeploymentSpec {
+        model,
+        engine,
+        accelerator,
+        replicas,
+        resources,
+        placement,
+        shutdown,
+        gateway,
+        suspend,
+    } = spec;
     let kind = engine.as_ref().and_then(|e| e.type_.clone()).unwrap_or(EngineType::LlamaCpp);
     let entry = engine_of(&kind)?;
     let facts = facts_of(model, entry)?;
@@ -78,6 +91,7 @@ pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
     check_path(&kind, model.source.as_ref())?;
     let resources = resources.clone().unwrap_or_default();
     check_quantities(&resources)?;
+    let drain_seconds = drain_seconds(shutdown.as_ref().and_then(|s| s.drain_timeout.as_deref()))?;
     Ok(Accepted {
         served_names: served_names(model),
         wish: Wish {
@@ -96,7 +110,8 @@ pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
         suspended: *suspend,
         resources,
         placement: placement.clone().unwrap_or_default(),
-        drain_seconds: drain_seconds(shutdown.as_ref().and_then(|s| s.drain_timeout.as_deref()))?,
+        front: Front::of(gateway.as_ref(), drain_seconds)?,
+        drain_seconds,
     })
 }
 

@@ -3,16 +3,20 @@
 //! `Available` and `Ready` rest on the operator's own canary, never on the readiness of Pods alone. A message changes only
 //! when what it tells has changed: counts that move with the neighbours do not belong in it.
 
+use std::collections::BTreeSet;
+
 use deepseek_crds::DeepSeekDeployment;
 use deepseek_crds::condition::ConditionType::{
-    Accepted as IsAccepted, Available, Placed, Progressing, Ready, Reconciling, Stalled, WeightsReady,
+    Accepted as IsAccepted, Available, GatewayReady, NodesReachable, Placed, Progressing, Ready, Reconciling, Stalled,
+    WeightsReady,
 };
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::ModelSource;
 
 use crate::decide::accept::Accepted;
 use crate::decide::place::Placement;
-use crate::decide::trouble::{sentence, trouble};
+use crate::decide::node_loss::NodeState;
+use crate::decide::trouble::{gateway_trouble, sentence, trouble};
 use crate::observed::{Claim, Observed, Pod, Trouble};
 use crate::render::service::endpoint;
 use crate::verdict::{Refusal, Verdict};
@@ -61,11 +65,16 @@ impl<'a> Subject<'a> {
 
     /// Replicas that answered the canary, of whatever revision: they serve clients.
     pub fn serving(&self) -> usize {
-        self.pods().filter(|pod| pod.serves()).count()
+        self.pods().filter(|pod| self.serves(pod)).count()
     }
 
     fn current_and_serving(&self) -> usize {
-        self.pods().filter(|pod| self.is_current(pod) && pod.serves()).count()
+        self.pods().filter(|pod| self.is_current(pod) && self.serves(pod)).count()
+    }
+
+    /// What was answered before its node fell silent counts no more.
+    fn serves(&self, pod: &Pod) -> bool {
+        pod.serves() && self.observed.state_of(pod) == NodeState::Answers
     }
 
     /// No replica of another revision is left but those that finish their last answers, and none of this one is missing.
@@ -85,9 +94,13 @@ impl<'a> Subject<'a> {
 
 /// Every condition, in the order of [`ConditionType::KNOWN`].
 pub fn conditions(subject: &Subject<'_>) -> Vec<Verdict> {
-    let mut verdicts =
-        vec![accepted(subject), placed(subject), weights_ready(subject), available(subject), progressing(subject)];
+    let gateway = gateway_ready(subject);
+    let mut verdicts = vec![accepted(subject), placed(subject), weights_ready(subject)];
+    verdicts.push(available(subject, gateway.as_ref()));
+    verdicts.extend(gateway);
+    verdicts.push(progressing(subject));
     let ready = ready(subject, &verdicts);
+    verdicts.extend(nodes_reachable(subject));
     verdicts.extend(reconciling_or_stalled(&ready, &verdicts));
     verdicts.push(ready);
     verdicts
@@ -231,7 +244,11 @@ fn image_ready(subject: &Subject<'_>, reference: &str) -> Verdict {
     }
 }
 
-fn available(subject: &Subject<'_>) -> Verdict {
+fn available(subject: &Subject<'_>, gateway: Option<&Verdict>) -> Verdict {
+    let shut = gateway.filter(|gateway| gateway.holds != Some(true));
+    if let Some(gateway) = shut.filter(|_| subject.serving() > 0) {
+        return Verdict::no(Available, gateway.reason, gateway.message.clone());
+    }
     if subject.serving() > 0 {
         let url = endpoint(subject.owner);
         return Verdict::yes(Available, Reason::CanaryAnswered, format!("{url} answers with tokens."));
@@ -248,6 +265,53 @@ fn starting(subject: &Subject<'_>) -> (Reason, String) {
         return (Reason::Refused, "No replica runs, because the spec cannot be served as it is.".to_owned());
     }
     (Reason::Starting, "No replica has answered yet: images are pulled, weights are loaded.".to_owned())
+}
+
+/// Nothing is said where there is no gateway.
+fn gateway_ready(subject: &Subject<'_>) -> Option<Verdict> {
+    let wanted = subject.accepted.is_some_and(|accepted| accepted.front.is_wanted())
+        && subject.observed.settings.gateway_image.is_some();
+    if !wanted {
+        return None;
+    }
+    let answers = |pod: &&Pod| {
+        pod.ready && !pod.terminating && subject.observed.state_of(pod) == NodeState::Answers
+    };
+    if subject.observed.gateways.iter().any(|pod| answers(&pod)) {
+        return Some(Verdict::yes(GatewayReady, Reason::GatewaysAnswer, "Gateways take requests."));
+    }
+    let (reason, message) = gateway_trouble(subject).unwrap_or_else(|| {
+        (Reason::GatewayStarting, "No gateway takes requests yet: they are starting.".to_owned())
+    });
+    Some(Verdict::no(GatewayReady, reason, message))
+}
+
+/// Absent while all is well.
+fn nodes_reachable(subject: &Subject<'_>) -> Option<Verdict> {
+    let Observed { watch, pods, gateways, .. } = subject.observed;
+    if watch.is_storm() {
+        return Some(Verdict::no(
+            NodesReachable,
+            Reason::NodesSilent,
+            "More than half of the nodes with Pods of deployments are silent at once. That is taken for a fault of the network or \
+             of the operator's own node, so nothing is replaced; gateways go on with whatever answers them. See `kubectl get \
+             nodes`.",
+        ));
+    }
+    let lost = |pod: &&Pod| subject.observed.state_of(pod) >= NodeState::Suspect;
+    let nodes: BTreeSet<_> =
+        pods.iter().chain(gateways).filter(lost).filter_map(|pod| pod.node.as_deref()).collect();
+    (!nodes.is_empty()).then(|| {
+        let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+        Verdict::no(
+            NodesReachable,
+            Reason::NodeLost,
+            format!(
+                "Neither our Pods nor the kubelet answer on {nodes}. What ran there is replaced where accelerators are free, or \
+                 waits for them or for the node. See `kubectl describe node {nodes}`."
+            ),
+        )
+    })
 }
 
 fn progressing(subject: &Subject<'_>) -> Verdict {
@@ -271,13 +335,14 @@ fn ready(subject: &Subject<'_>, others: &[Verdict]) -> Verdict {
     }
     let wanted = usize::try_from(subject.wanted()).unwrap_or(0);
     let (refused, serving) = (subject.refusal.is_some(), subject.current_and_serving());
-    if !refused && serving >= wanted && subject.is_rolled_out() {
+    let open = others.iter().all(|v| v.condition != GatewayReady || v.holds == Some(true));
+    if !refused && open && serving >= wanted && subject.is_rolled_out() {
         return Verdict::yes(Ready, Reason::AllReplicasAnswer, "Every replica answers the operator's canary.");
     }
     let worst = (others.iter())
         .filter(|v| v.holds == Some(false) && matches!(v.condition, IsAccepted | Placed | WeightsReady))
         .chain(others.iter().filter(|v| v.holds == Some(false) && v.condition == Progressing))
-        .chain(others.iter().filter(|v| v.holds == Some(false) && v.condition == Available))
+        .chain(others.iter().filter(|v| v.holds == Some(false) && matches!(v.condition, Available | GatewayReady)))
         .next();
     match worst {
         Some(verdict) => Verdict::no(Ready, verdict.reason, verdict.message.clone()),

@@ -3,6 +3,8 @@
 pub mod accept;
 pub mod conditions;
 pub mod fit;
+pub mod gateway;
+pub mod node_loss;
 pub mod place;
 pub mod rollout;
 pub mod trouble;

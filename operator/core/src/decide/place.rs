@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::Toleration;
 use crate::catalogue::{AcceleratorEntry, Catalogue};
 use crate::decide::accept::{Accepted, Welcome};
 use crate::decide::fit::{Device, Fit, TooSmall, fit, fit_host, smallest};
+use crate::decide::node_loss::NodeState;
 use crate::observed::{Node, Observed, Pod};
 use crate::verdict::Refusal;
 
@@ -90,7 +91,7 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(accepted: &'a Accepted<'a>, observed: &'a Observed, kept: Option<&'a Choice>) -> Self {
         let node = |name: &str| observed.nodes.iter().map(AsRef::as_ref).find(|node| node.name == name);
-        let stays = observed.pods.iter().filter(|pod| !pod.terminating);
+        let stays = observed.pods.iter().filter(|pod| !pod.terminating && observed.state_of(pod) < NodeState::Suspect);
         let seated = stays.filter_map(|pod| Some((pod, node(pod.node.as_deref()?)))).collect();
         Self { accepted, observed, kept, seated }
     }
@@ -123,7 +124,7 @@ impl<'a> World<'a> {
                 Bytes(memory)
             ),
             places: i64::from(self.accepted.replicas),
-            free: i64::from(self.accepted.replicas),
+            free: i64::from(self.accepted.replicas) - i64::try_from(self.seated.len()).unwrap_or(i64::MAX),
             gives_way: false,
             nodes: nodes.iter().map(|n| n.name.clone()).collect(),
         })
@@ -220,8 +221,11 @@ impl<'a> World<'a> {
             && self.seated.iter().any(|(pod, node)| self.has_its_place(pod, *node, share))
     }
 
+    /// Silent ones are left out: what is free there, nobody can use.
     fn nodes(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
-        self.observed.nodes.iter().map(AsRef::as_ref)
+        let watch = &self.observed.watch;
+        let answers = |node: &&Node| watch.state(&node.name) == NodeState::Answers;
+        self.observed.nodes.iter().map(AsRef::as_ref).filter(answers)
     }
 
     fn admitting(&self, tolerations: &[Toleration], has_room: impl Fn(&Node) -> bool) -> Vec<&'a Node> {

@@ -37,6 +37,30 @@ pub fn trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
     crash.or_else(image).or_else(|| refused_pods(subject)).or_else(|| failed_canary(subject))
 }
 
+/// The same of gateways.
+pub fn gateway_trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
+    subject.observed.gateways.iter().filter(|pod| !pod.terminating).find_map(|pod| {
+        let see = format!("See `kubectl describe pod {}`", pod.name);
+        let message = match (&pod.trouble, &pod.canary) {
+            (Some(Trouble::Image(message)), _) => {
+                format!("The gateway's image cannot be pulled: {} {see}.", sentence(message))
+            }
+            (Some(Trouble::Configuration(message)), _) => {
+                format!("The gateway's container cannot be made: {} {see}.", sentence(message))
+            }
+            (Some(Trouble::Crashing { exit_code, message, .. }), _) => format!(
+                "The gateway ends soon after its start, with exit code {exit_code}; its last words: {message:?}. {see}, and \
+                 report it as a defect."
+            ),
+            (None, Some(Canary::Failed(message))) => {
+                format!("The gateway runs, and cannot serve yet: {} Mend that; no restart is needed.", sentence(message))
+            }
+            (None, _) => return None,
+        };
+        Some((Reason::GatewayUnready, message))
+    })
+}
+
 fn crashing(subject: &Subject<'_>, pod: &Pod, exit_code: i32, message: &str) -> String {
     let namespace = subject.owner.metadata.namespace.as_deref().unwrap_or_default();
     let words = if message.is_empty() { String::new() } else { format!(" Its last words: {message:?}.") };

@@ -19,13 +19,13 @@ use kube::ResourceExt;
 use super::engine::{MODELS, args, env};
 use super::probes::{probes, startup_budget_seconds};
 use super::{
-    ACCELERATOR, PER_REPLICA, PORT, REVISION_LABEL, SERVED_NAMES, child, engine_selector, fingerprint, label_selector,
-    labels, metadata,
+    ACCELERATOR, PER_REPLICA, PORT, REVISION_LABEL, SERVED_NAMES, child, fingerprint, label_selector, labels, metadata,
 };
 use crate::catalogue::AcceleratorEntry;
 use crate::decide::accept::Accepted;
 use crate::decide::place::{Placement, tolerations};
 use crate::decide::rollout::Rollout;
+use crate::observed::Component;
 use crate::plan::{Child, ChildKind};
 
 /// Between the order to stop and the signal, so that nobody sends requests any more when the engine stops taking them:
@@ -85,7 +85,7 @@ pub fn template(
     let tools = needs_tools(accepted, tools);
     let mut pod = PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(&name)),
+            labels: Some(labels(&name, Component::Engine)),
             annotations: Some([(SERVED_NAMES.to_owned(), accepted.served_names.join(","))].into()),
             ..ObjectMeta::default()
         }),
@@ -114,10 +114,10 @@ pub fn deployment(
     .into();
     let deadline = startup_budget_seconds(accepted.facts.weights.0) + 600;
     let object = Deployment {
-        metadata: metadata(owner, annotations),
+        metadata: metadata(owner, name.clone(), Component::Engine, annotations),
         spec: Some(DeploymentSpec {
             replicas: Some(accepted.replicas),
-            selector: label_selector(&name),
+            selector: label_selector(&name, Component::Engine),
             strategy: Some(strategy(rollout)),
             revision_history_limit: Some(2),
             progress_deadline_seconds: Some(i32::try_from(deadline).unwrap_or(i32::MAX)),
@@ -126,7 +126,7 @@ pub fn deployment(
         }),
         status: None,
     };
-    child(ChildKind::Deployment, name, &object)
+    child(ChildKind::Deployment, &object)
 }
 
 fn strategy(rollout: Rollout) -> DeploymentStrategy {
@@ -150,18 +150,12 @@ fn pod_spec(name: &str, accepted: &Accepted<'_>, placement: &Placement, image: S
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(LEAVE_SECONDS + accepted.drain_seconds + END_SECONDS),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(pod_security_context()),
         node_selector: (!selector.is_empty()).then(|| selector.clone()),
         tolerations: Some(tolerations(&accepted.placement.tolerations, placement.accelerator))
             .filter(|t| !t.is_empty()),
         affinity: placement.accelerator.map(on_nodes_with),
-        topology_spread_constraints: Some(vec![spread(name)]),
+        topology_spread_constraints: Some(vec![spread(name, Component::Engine)]),
         image_pull_secrets: (!pull_secrets.is_empty())
             .then(|| pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
         containers: vec![container(accepted, placement, image, tools)],
@@ -279,17 +273,25 @@ fn weights(source: &ModelSource) -> Volume {
     }
 }
 
-/// Replicas of one deployment avoid each other's nodes as long as another node will do.
-fn spread(name: &str) -> TopologySpreadConstraint {
+/// As Pod Security *restricted* asks.
+pub(super) fn pod_security_context() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// Pods of one component avoid each other's nodes as long as another node will do.
+pub(super) fn spread(name: &str, component: Component) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         topology_key: "kubernetes.io/hostname".into(),
         max_skew: 1,
         when_unsatisfiable: "ScheduleAnyway".into(),
         match_label_keys: Some(vec!["pod-template-hash".into()]),
-        label_selector: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
-            match_labels: Some(engine_selector(name)),
-            ..Default::default()
-        }),
+        label_selector: Some(label_selector(name, component)),
         ..TopologySpreadConstraint::default()
     }
 }

@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deepseek_core::observed::{Canary, Claim, Observed, Pod, Trouble};
+use deepseek_core::decide::node_loss::Watch;
+use deepseek_core::observed::{Canary, Claim, Observed, Pod, Trouble, Watched};
 use deepseek_core::plan::plan;
 use deepseek_crds::DeepSeekDeployment;
-use deepseek_crds::condition::ConditionType::{self, Accepted, Available, Placed, Progressing, Ready, WeightsReady};
+use deepseek_crds::condition::ConditionType::{
+    self, Accepted, Available, GatewayReady, NodesReachable, Placed, Progressing, Ready, WeightsReady,
+};
 use deepseek_crds::condition::Reason;
 use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
 use serde_json::{Value, json};
 
-use crate::scene::{chat, cluster, from_claim, h100s, plain_node, served, serving, simulated, verdict, with};
+use crate::scene::{
+    chat, cluster, from_claim, h100s, plain_node, served, serving, simulated, verdict, with, with_gateways,
+};
 
 /// Said elsewhere: by the schema's default, and by whoever reads, writes and applies.
 const ELSEWHERE: [Reason; 4] = [Reason::Pending, Reason::Undecodable, Reason::NameTaken, Reason::ApplyFailed];
@@ -133,6 +138,47 @@ fn of_the_weights() -> Vec<Case> {
     ]
 }
 
+/// One replica that runs behind a gateway, changed.
+fn behind_gateway(change: impl FnOnce(&mut Pod)) -> Observed {
+    let mut observed = served(&chat(simulated()), &with_gateways(gpus()));
+    let mut gateway = Pod { ready: true, node: Some("c1".into()), ..serving("chat-gateway-0", "") };
+    change(&mut gateway);
+    observed.gateways = vec![gateway];
+    observed
+}
+
+fn silent(nodes: &[(&str, bool)]) -> Observed {
+    let watched = |suspect: bool| {
+        let time = Some(std::time::Duration::from_secs(3));
+        Watched { silent_for: time, suspect_for: time.filter(|_| suspect) }
+    };
+    let mut nodes: std::collections::BTreeMap<_, _> =
+        nodes.iter().map(|(name, suspect)| ((*name).to_owned(), watched(*suspect))).collect();
+    nodes.insert("c1".into(), Watched::default());
+    Observed { watch: Arc::new(Watch::of(nodes)), ..running(&simulated(), |_| {}) }
+}
+
+fn of_the_gateway_and_the_nodes() -> Vec<Case> {
+    let starting = || behind_gateway(|pod| (pod.ready, pod.canary) = (false, None));
+    let lacking = || {
+        behind_gateway(|pod| {
+            (pod.ready, pod.canary) = (false, Some(Canary::Failed("no certificate in /etc/deepseek/tls".into())));
+        })
+    };
+    vec![
+        case(simulated(), behind_gateway(|_| {}), GatewayReady, Some(true), Reason::GatewaysAnswer),
+        case(simulated(), behind_gateway(|_| {}), Ready, Some(true), Reason::AllReplicasAnswer),
+        case(simulated(), starting(), GatewayReady, Some(false), Reason::GatewayStarting),
+        case(simulated(), starting(), Available, Some(false), Reason::GatewayStarting),
+        case(simulated(), starting(), Ready, Some(false), Reason::GatewayStarting),
+        case(simulated(), lacking(), GatewayReady, Some(false), Reason::GatewayUnready),
+        case(simulated(), silent(&[("n1", true)]), NodesReachable, Some(false), Reason::NodeLost),
+        case(simulated(), silent(&[("n1", true)]), Available, Some(false), Reason::Starting),
+        case(simulated(), silent(&[("n1", true), ("n2", false)]), NodesReachable, Some(false), Reason::NodesSilent),
+        case(simulated(), silent(&[("n1", true), ("n2", false)]), Available, Some(true), Reason::CanaryAnswered),
+    ]
+}
+
 fn of_the_engines() -> Vec<Case> {
     let (one, two) = (simulated(), with(simulated(), json!({"replicas": 2})));
     let mut half = served(&chat(two.clone()), &gpus());
@@ -168,7 +214,8 @@ fn of_the_engines() -> Vec<Case> {
 }
 
 fn all() -> Vec<Case> {
-    [of_the_spec(), of_the_place(), of_the_weights(), of_the_engines()].into_iter().flatten().collect()
+    let all = [of_the_spec(), of_the_place(), of_the_weights(), of_the_engines(), of_the_gateway_and_the_nodes()];
+    all.into_iter().flatten().collect()
 }
 
 #[test]
@@ -204,7 +251,8 @@ fn conditions_are_complete_and_agree() {
             "{reason}: either it goes on or somebody must act"
         );
         if ready == Some(true) {
-            let others = plan.verdicts.iter().filter(|v| v.condition != ConditionType::Reconciling);
+            // what nobody can tell for certain does not count against it
+            let others = plan.verdicts.iter().filter(|v| v.condition != NodesReachable);
             assert!(others.into_iter().all(|verdict| verdict.holds == Some(true)), "{:#?}", plan.verdicts);
         }
         for verdict in &plan.verdicts {

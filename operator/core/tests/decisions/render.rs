@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
+use deepseek_core::Observed;
 use deepseek_core::decide::accept::accept;
 use deepseek_core::decide::place::place;
-use deepseek_core::plan::{ChildKind, plan};
+use deepseek_core::observed::Component;
+use deepseek_core::plan::{ChildKind, Plan, plan};
 use deepseek_core::render::engine::{args, env, own_flags};
 use deepseek_core::verdict::Refusal;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use crate::scene::{chat, child, cluster, from_claim, h100s, named, plain_node, simulated, typed, with};
+use crate::scene::{
+    chat, child, cluster, from_claim, h100s, named, plain_node, serving, simulated, typed, with, with_gateways,
+};
 
 /// The most that a spec can say.
 fn rich() -> Value {
@@ -32,6 +36,18 @@ fn rich() -> Value {
     })
 }
 
+/// The most that can be asked of a gateway.
+fn guarded() -> Value {
+    let gateway = json!({
+        "replicas": 3, "routing": "LeastLoad", "accessLog": true,
+        "authentication": {"apiKeysSecretName": "keys"}, "tls": {"secretName": "certificate"},
+        "clients": [{"name": "batch", "priority": "Low", "tokensPerMinute": 1000}],
+        "limits": {"maxQueueLength": 9, "maxQueueTime": "5s", "maxBodySize": "1Mi"},
+        "resources": {"cpu": "2", "memory": "512Mi"},
+    });
+    with(simulated(), json!({"gateway": gateway}))
+}
+
 fn specs() -> [(&'static str, Value); 3] {
     let on_processors = with(simulated(), json!({"accelerator": {"cpu": {}}, "replicas": 2}));
     [
@@ -42,7 +58,7 @@ fn specs() -> [(&'static str, Value); 3] {
 }
 
 /// A cluster in which each of them finds a place.
-fn observed() -> deepseek_core::Observed {
+fn observed() -> Observed {
     let mut pool = h100s("n2", 8);
     pool.labels.insert("pool".into(), "a".into());
     cluster([h100s("n1", 8), pool, plain_node("n3")])
@@ -54,8 +70,13 @@ fn workload(spec: Value) -> Value {
 
 #[test]
 fn golden_files_say_what_is_rendered() {
-    for (name, spec) in specs() {
-        let plan = plan(&chat(spec), &observed());
+    let bare = specs().map(|(name, spec)| (name, spec, observed()));
+    let behind_gateways = [
+        ("simulator-behind-gateways", simulated(), with_gateways(observed())),
+        ("simulator-behind-guarded-gateways", guarded(), with_gateways(observed())),
+    ];
+    for (name, spec, observed) in bare.into_iter().chain(behind_gateways) {
+        let plan = plan(&chat(spec), &observed);
         let children = plan.resources.expect("there is a place").children;
         let documents = children.iter().map(|child| serde_saphyr::to_string(&child.body).unwrap());
         let text = documents.collect::<Vec<_>>().join("---\n");
@@ -90,6 +111,53 @@ fn every_flag_and_variable_of_ours_is_kept_for_us() -> Result<(), Refusal> {
     Ok(())
 }
 
+fn of_kind(plan: &Plan, kind: ChildKind) -> Vec<Value> {
+    let children = plan.resources.iter().flat_map(|resources| &resources.children);
+    children.filter(|child| child.kind == kind).map(|child| child.body.clone()).collect()
+}
+
+#[test]
+fn a_gateway_passes_the_restricted_pod_security_standard_and_reads_no_secret() {
+    let plan = plan(&chat(guarded()), &with_gateways(observed()));
+    let gateway = of_kind(&plan, ChildKind::Deployment).into_iter().find(|d| d["metadata"]["name"] == "chat-gateway");
+    let pod = gateway.expect("a gateway is planned")["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let security = &pod["containers"][0]["securityContext"];
+    assert_eq!(security["allowPrivilegeEscalation"], false);
+    assert_eq!(security["readOnlyRootFilesystem"], true);
+    assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}));
+    let [role] = &of_kind(&plan, ChildKind::Role)[..] else { panic!("one Role is planned") };
+    for rule in role["rules"].as_array().unwrap() {
+        assert_eq!(rule["verbs"], json!(["get", "list", "watch"]));
+        let own = rule["resources"] == json!(["configmaps"]) && rule["resourceNames"] == json!(["chat-gateway"]);
+        assert!(own || rule["resources"] == json!(["endpointslices"]), "{rule}");
+    }
+}
+
+#[test]
+fn a_service_turns_to_gateways_when_one_is_ready() {
+    let way = |spec: Value, change: &dyn Fn(&mut Observed)| {
+        let mut observed = with_gateways(observed());
+        change(&mut observed);
+        let service = child(&plan(&chat(spec), &observed), ChildKind::Service).unwrap();
+        service["spec"]["selector"]["app.kubernetes.io/component"].as_str().unwrap().to_owned()
+    };
+    let without = with(simulated(), json!({"gateway": {"replicas": 0}}));
+    let turned = |observed: &mut Observed| observed.leads_to = Some(Component::Gateway);
+    let to_engines = |observed: &mut Observed| observed.leads_to = Some(Component::Engine);
+    let ready = |observed: &mut Observed| {
+        observed.leads_to = Some(Component::Engine);
+        observed.gateways = vec![serving("chat-gateway-0", "")];
+    };
+    assert_eq!(way(simulated(), &|_| {}), "gateway", "from the start");
+    assert_eq!(way(simulated(), &to_engines), "engine", "nobody is turned away meanwhile");
+    assert_eq!(way(simulated(), &ready), "gateway");
+    assert_eq!(way(simulated(), &turned), "gateway", "and it stays");
+    assert_eq!(way(guarded(), &to_engines), "gateway", "who asks for keys leaves no way around them");
+    assert_eq!(way(without, &turned), "engine", "none is wanted any more");
+}
+
 #[test]
 fn pods_pass_the_restricted_pod_security_standard() {
     for (name, spec) in specs() {
@@ -117,9 +185,9 @@ fn pods_pass_the_restricted_pod_security_standard() {
 #[test]
 fn the_longest_name_makes_no_field_too_long() {
     let name = format!("a{}", "b".repeat(62));
-    let plan = plan(&named(&name, rich()), &observed());
+    let plan = plan(&named(&name, rich()), &with_gateways(observed()));
     let children = plan.resources.expect("there is a place").children;
-    assert_eq!(children.len(), 3);
+    assert_eq!(children.len(), 11);
     for child in children {
         assert!(child.name.len() <= 63, "{}", child.name);
         for place in

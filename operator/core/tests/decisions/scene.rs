@@ -91,12 +91,12 @@ pub fn taint(key: &str, effect: &str) -> Taint {
     Taint { key: key.into(), effect: effect.into(), ..Taint::default() }
 }
 
-/// A Pod with one accelerator on a node that is not seen, which the kubelet calls Ready and which answered the canary.
+/// A Pod with one accelerator on node n1, which the kubelet calls Ready and which answered the canary.
 pub fn serving(name: &str, revision: &str) -> Pod {
     Pod {
         name: name.into(),
         revision: revision.into(),
-        node: Some("elsewhere".into()),
+        node: Some("n1".into()),
         held: [(GPU.into(), 1)].into(),
         ready: true,
         canary: Some(Canary::Answered),
@@ -114,11 +114,24 @@ pub fn cluster(nodes: impl IntoIterator<Item = Node>) -> Observed {
     Observed {
         now: Timestamp::UNIX_EPOCH,
         nodes: nodes.into_iter().map(Arc::new).collect(),
+        watch: Arc::default(),
         claim: Some(Claim::Bound),
         workload: None,
+        leads_to: None,
         pods: Vec::new(),
+        gateways: Vec::new(),
         settings: Arc::new(Settings::default()),
     }
+}
+
+/// The same where gateways stand in front of engines.
+pub fn with_gateways(observed: Observed) -> Observed {
+    let settings = Settings {
+        gateway_image: Some("example.org/deepseek-operator:1".into()),
+        namespace: "deepseek-system".into(),
+        ..Settings::default()
+    };
+    Observed { settings: Arc::new(settings), ..observed }
 }
 
 /// What follows when a plan was applied.
@@ -149,9 +162,11 @@ pub fn revision(workload: &Deployment) -> String {
     labels.and_then(|labels| labels.get(REVISION_LABEL).cloned()).expect("Pods are labelled with their revision")
 }
 
+/// The object of this kind that has the deployment's own name.
 pub fn child(plan: &Plan, kind: ChildKind) -> Option<Value> {
     let children = plan.resources.iter().flat_map(|resources| &resources.children);
-    children.into_iter().find(|child: &&Child| child.kind == kind).map(|child| child.body.clone())
+    let bears_its_name = |child: &&Child| child.body["metadata"]["labels"]["app.kubernetes.io/instance"] == *child.name;
+    children.into_iter().filter(bears_its_name).find(|child| child.kind == kind).map(|child| child.body.clone())
 }
 
 pub fn typed<K: serde::de::DeserializeOwned>(body: &Value) -> K {
