@@ -29,8 +29,8 @@ lint: ## Formats, lints and licences, as CI checks them
 	@e2e/lint.sh
 
 .PHONY: lab lab-down lab-status
-lab: ## Starts a lab cluster with two real nodes, building what is missing
-	@e2e/lab/packages.sh && e2e/lab/build.sh && e2e/lab/lab up --stay
+lab: ## Starts a lab cluster with two real nodes, building what is missing; CONTROL_PLANE_ONLY=1: simulated ones, without root
+	@e2e/lab/start.sh $(if $(CONTROL_PLANE_ONLY),--control-plane-only)
 lab-down: ## Ends the lab and leaves nothing behind
 	@e2e/lab/lab down
 lab-status: ## Shows the lab

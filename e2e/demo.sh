@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # From a machine with compilers to a chat completion: builds what is missing, starts a cluster with two real nodes, installs the
 # chart, applies examples/quickstart and asks the model. Running it again takes up where things are.
-# Writes target/demo.json and target/demo.kubeconfig; the last line is "demo: ok" only if all of it was true.
+# Writes target/demo.json and target/demo.kubeconfig (OUT is another folder than target); the last line is "demo: ok" only if all
+# of it was true. What the machine does not give is said before anything is compiled.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 export LAB_ID=demo PATH=$PATH:/usr/sbin:/sbin
 lab=e2e/lab/lab
-kubeconfig=$top/target/demo.kubeconfig
+out=${OUT:-$top/target}
+kubeconfig=$out/demo.kubeconfig
+steps=$out/demo.steps
 target=$(uname -m)-unknown-linux-gnu
 export OPERATOR_BINARY=$top/target/$target/release/deepseek-operator
-mkdir -p target
-steps=target/demo.steps
-: >"$steps"
 
 fail() { printf 'demo: failed: %s\n' "$*" >&2; exit 1; }
 
@@ -73,29 +73,38 @@ quickstart() {
     return 1
 }
 
+# answer_in: prints the answer of a chat completion; fails if there is none, or nothing but blanks
+answer_in() { jq -er '.choices[0].message.content | strings | select(test("\\S"))' || { echo 'the model has answered nothing' >&2; return 1; }; }
 ask() {
     endpoint=$($lab forward east quickstart/chat:8000) || return
     answer=$(curl -sf -m 30 "http://$endpoint/v1/chat/completions" -H 'content-type: application/json' \
         -d '{"model": "deepseek-tiny", "messages": [{"role": "user", "content": "What is a bank?"}], "max_tokens": 24}' |
-        jq -er '.choices[0].message.content') || return
+        answer_in) || return
     printf '   user:       What is a bank?\n   assistant: %s\n' "$answer" >&2
 }
 
-step 'Debian packages' packages
-step 'Kubernetes and its tools' tools
-step 'llama.cpp and a tiny model' engine
-step 'the operator' operator
-step 'a cluster with two real nodes' cluster
-step 'images onto the nodes' images
-step 'the chart' chart
-step 'the quickstart, until it is Ready' quickstart
-step 'a chat completion' ask
+run() {
+    mkdir -p "$out"
+    rm -f "$out/demo.json" # that of an earlier run tells nothing of this one
+    : >"$steps"
+    $lab check || fail 'this machine cannot carry the demo; what it lacks is above'
+    step 'Debian packages' packages
+    step 'Kubernetes and its tools' tools
+    step 'llama.cpp and a tiny model' engine
+    step 'the operator' operator
+    step 'a cluster with two real nodes' cluster
+    step 'images onto the nodes' images
+    step 'the chart' chart
+    step 'the quickstart, until it is Ready' quickstart
+    step 'a chat completion' ask
 
-jq -nR --arg kubeconfig "$kubeconfig" --arg endpoint "http://$endpoint/v1" --arg answer "$answer" \
-    '{steps: [inputs | split("\t") | {name: .[1], seconds: (.[0] | tonumber)}],
-      kubeconfig: $kubeconfig, endpoint: $endpoint, answer: $answer}' <"$steps" >target/demo.json
+    jq -nR --arg kubeconfig "$kubeconfig" --arg endpoint "http://$endpoint/v1" --arg answer "$answer" \
+        '{steps: [inputs | split("\t") | {name: .[1], seconds: (.[0] | tonumber)}],
+          kubeconfig: $kubeconfig, endpoint: $endpoint, answer: $answer}' <"$steps" >"$out/demo.json"
+}
 
-cat <<TXT
+told() {
+    cat <<TXT
 
 The weights are random, so the words are too; the way they took is the real one. Go on with:
 
@@ -108,3 +117,10 @@ The weights are random, so the words are too; the way they took is the real one.
 $(awk -F'\t' '{ printf "%8.1f s  %s\n", $1, $2; sum += $1 } END { printf "%8.1f s  in all\n", sum }' "$steps")
 demo: ok
 TXT
+}
+
+# its test sources it
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    run
+    told
+fi

@@ -89,7 +89,7 @@ words! {
         PodRefused = "Pods of the deployment are refused, by a quota, a policy or an admission plug-in.",
         RollingOut = "Replicas of an older spec are being replaced.",
         Complete = "Every replica runs the current spec.",
-        Refused = "The spec is refused; the last accepted one keeps serving.",
+        Refused = "The spec is refused; the last accepted one keeps serving, unless spec.suspend is true or spec.replicas is 0.",
         NameTaken = "An object of the same name exists and does not belong to the deployment.",
         ApplyFailed = "The API server refused an object of the deployment.",
         GatewaysAnswer = "A gateway answers, or all of them do.",

@@ -11,7 +11,16 @@ const INTRODUCTION: &str = "\
 `kubectl describe dsd NAME` shows them. Types and reasons are stable: scripts and alerts may rely on them, not on messages. `Ready` sums up
 the others. `Reconciling` and `Stalled` stand there only while they are true, as `kstatus` expects.
 
-This page is written from `crds/src/condition.rs` by `make generate`.
+## When several things are true
+
+- `spec.suspend: true` wins over the rest of the spec, and so does `spec.replicas: 0`: no replica runs and no accelerator is held, even
+  where the spec is refused or has no place. `Ready`, `Placed` and `Available` then say `Suspended` (or `ScaledToZero`), and `Accepted`
+  and `Progressing` say what else is wrong, so that it can be mended before the deployment serves again.
+- Otherwise a spec that is refused, or that no node could carry, changes nothing: what was accepted last keeps serving. `Ready` is false with the
+  reason of the refusal, and `Available` says whether somebody still answers.
+- `Ready` gives the first of these that is wrong: `Accepted`, `Placed`, `WeightsReady`, `Progressing`, `Available`.
+
+This page is written from `crds/src/condition.rs` and `crds/tests/docs.rs` by `make generate`.
 ";
 
 fn page() -> String {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh: tests the engine, the model and the images that build.sh makes; builds what is missing. Loopback only.
-# The last line is "N passed, N failed"; a test that needs something this machine lacks says "skipped".
+# The last line is "N passed, N failed", with ", N skipped" if the machine lacks something; each of those says so.
 set -uo pipefail
 ENGINE=$(cd "$(dirname "$0")" && pwd)
 PORT=${PORT:-18473}
@@ -13,7 +13,7 @@ finish() {
 }
 trap finish EXIT
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 check() { # check WHAT COMMAND...: passes if the command does
     if "${@:2}" >"$tmp/output" 2>&1; then
         passed=$((passed + 1)) && echo "ok      $1"
@@ -21,7 +21,7 @@ check() { # check WHAT COMMAND...: passes if the command does
         failed=$((failed + 1)) && echo "FAILED  $1" && sed 's/^/        /' "$tmp/output"
     fi
 }
-skipped() { echo "skipped $1"; }
+skip() { skipped=$((skipped + 1)) && echo "skipped $1"; }
 same() { [ "$1" = "$2" ] || { printf 'expected: %s\nseen:     %s\n' "$2" "$1"; return 1; }; }
 seen_in() { grep -qE -- "$2" "$1" || { cat "$1"; return 1; }; } # seen_in FILE PATTERN
 fails() { ! "$@"; }
@@ -89,7 +89,7 @@ if [ -f "$real_bin/llm-d-inference-sim" ]; then
     BIN=$real_bin check "image sim builds" build sim
     check "image sim" image_is sim "lab.local/llm-d-inference-sim:1 $user /app/llm-d-inference-sim app/llm-d-inference-sim*"
 else
-    skipped "image sim: e2e/lab/build.sh sim has not been run"
+    skip "image sim: e2e/lab/build.sh sim has not been run"
 fi
 
 mkdir -p "$tmp/empty"
@@ -178,8 +178,8 @@ if [ "$(id -u)" = 0 ] && chroot --userspec=$user / true 2>/dev/null; then
     check "it runs as $user where it can write nothing" becomes_ready
     check "a TERM stops it there too" stops
 else
-    skipped "the image as another user: needs root"
+    skip "the image as another user: needs root"
 fi
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped skipped")"
 [ "$failed" = 0 ]

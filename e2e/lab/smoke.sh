@@ -326,6 +326,8 @@ section_unprivileged() {
     for program in kubectl kube-apiserver kube-controller-manager kube-scheduler; do ln -s kube "$programs/$program"; done
     chmod 755 "$scratch"
     nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent BIN="$programs" LAB_ID="$second" "$here/lab" "$@"; }
+    check "a check says why, and starts nothing" eval 'fails "root .you are nobody" nobody check && nobody leftovers'
+    check "without real nodes it has no objection" eval 'nobody check --control-plane-only && nobody leftovers'
     check "real nodes are refused, with the reason" fails "root .you are nobody" nobody up --stay
     check "a control plane without privilege" took_at_most 30 nobody up --stay --control-plane-only
     check "simulated nodes" eval 'nobody kwok east rack 2 && nobody ready east 30'

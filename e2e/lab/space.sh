@@ -51,28 +51,46 @@ check_programs() { # NAME...: of $BIN
         [ -x "$BIN/$name" ] || die "$BIN/$name is missing: run $HERE/build.sh"
     done
 }
-# check_privilege: everything real nodes need of the machine, by trying it; says all that is missing
+# check_privilege [early]: everything real nodes need of the machine, by trying it; says all that is missing. Early, the commands
+# that packages.sh installs may still be missing, and STATE is not made yet.
 check_privilege() {
-    local missing=() command
+    local missing=() command early=${1:-} disk
     [ "$(id -u)" = 0 ] || missing+=("root (you are $(id -un 2>/dev/null || id -u))")
     for command in unshare nsenter setpriv ip nft; do
-        command -v "$command" >/dev/null || missing+=("the command $command ($HERE/packages.sh installs it)")
+        [ -n "$early" ] || command -v "$command" >/dev/null || missing+=("the command $command ($HERE/packages.sh installs it)")
     done
+    there_or_later() { [ -z "$early" ] || command -v "$1" >/dev/null; }
     if [ ${#missing[@]} = 0 ]; then
-        unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||
+        ! there_or_later unshare || unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||
             missing+=("the right to make network, mount and PID namespaces (unshare; CAP_SYS_ADMIN)")
-        unshare --net nft list tables 2>/dev/null || missing+=("nftables in the kernel (nft list tables fails)")
+        ! there_or_later nft || unshare --net nft list tables >/dev/null 2>&1 ||
+            missing+=("nftables in the kernel (nft list tables fails)")
         make_cgroup "$CGROUP" || missing+=("a cgroup file system at $CGROUPS to write in, with cpu, cpuset, memory and pids")
     fi
     case $STATE/ in /run/* | /var/run/* | /var/lib/*) missing+=("STATE elsewhere than below /run and /var/lib, which nodes replace") ;; esac
-    case $(stat -f -c %T "$STATE") in
-        overlayfs | nfs | fuseblk) missing+=("STATE on a file system that can carry overlay mounts; $STATE lies on $(stat -f -c %T "$STATE")") ;;
+    disk=$STATE
+    until [ -e "$disk" ]; do disk=$(dirname "$disk"); done
+    case $(stat -f -c %T "$disk") in
+        overlayfs | nfs | fuseblk) missing+=("STATE on a file system that can carry overlay mounts; $STATE lies on $(stat -f -c %T "$disk")") ;;
     esac
     [ ${#missing[@]} = 0 ] || {
         printf 'real nodes need, and this machine does not give:\n' >&2
         printf '  - %s\n' "${missing[@]}" >&2
-        die "without them there is \`lab up --control-plane-only\`"
+        die "without them there is \`lab up --control-plane-only\`, or \`make lab CONTROL_PLANE_ONLY=1\`"
     }
+}
+# check [--control-plane-only]: whether a lab could be started here, before anything is installed or built for it
+check() {
+    case ${1:-} in
+        --control-plane-only) check_names; return ;;
+        ?*) die "lab check knows no $1; see \`lab help\`" ;;
+    esac
+    check_names
+    ! lab_is_up || return 0
+    local CGROUP=$CGROUP-check$$ rc=0 # of the trial's own, whoever else has a lab of this name
+    (check_privilege early) || rc=$?
+    remove_cgroup "$CGROUP"
+    return $rc
 }
 
 # hierarchies: where cgroups can lie. With version 2 alone that is one; else one per controller, and runc uses "unified" as well.

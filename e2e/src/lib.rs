@@ -22,6 +22,7 @@ pub mod operator;
 pub mod options;
 pub mod progress;
 pub mod run;
+pub mod scarce;
 pub mod scenarios;
 pub mod wait;
 pub mod world;

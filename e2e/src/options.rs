@@ -7,7 +7,7 @@ use clap::Parser;
 /// Runs the operator on real Kubernetes and tells how each scenario went.
 ///
 /// Without --context it starts a lab of its own (e2e/lab), which ends with this program. LAB_ID tells labs apart. With CI set
-/// in the environment, a skipped scenario is a failure.
+/// in the environment, a skipped scenario is a failure. e2e/lab/README.md tells what runs on a cluster of yours.
 #[derive(Parser, Clone, Debug)]
 #[command(version, about)]
 #[allow(clippy::doc_markdown, reason = "the docs of fields are the text of --help, which is no Markdown")]
@@ -21,7 +21,8 @@ pub struct Options {
     /// Leaves the lab, and what is in it, for a look around.
     #[arg(long, conflicts_with = "context")]
     pub keep: bool,
-    /// Uses this context of a kubeconfig in place of a lab; the operator is installed there, and its CRDs stay.
+    /// Uses this context of a kubeconfig in place of a lab; the operator is installed there, and its CRDs stay. What cannot be
+    /// shown there is skipped by name.
     #[arg(long)]
     pub context: Option<String>,
     /// The kubeconfig with that context. Default: $KUBECONFIG, or ~/.kube/config.

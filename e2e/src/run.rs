@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::options::Options;
 use crate::progress::{say, telling};
-use crate::scenarios::{Phase, Scenario, phases};
+use crate::scenarios::{Offer, Phase, Scenario, missing, phases};
 use crate::world::World;
 
 /// No scenario takes longer; all waits within have limits of their own.
@@ -72,6 +72,9 @@ async fn all(world: &World, phases: Vec<Phase>, tally: &mut Tally) {
         let mut done = stream::select_all(lanes);
         while let Some((name, took, result)) = done.next().await {
             tally.add(name, took, &result);
+            for part in world.left_out() {
+                tally.add(&part.name, Duration::ZERO, &Ended::Skipped(part.why.to_owned()));
+            }
         }
     }
 }
@@ -84,7 +87,7 @@ enum Ended {
 
 async fn one(world: &World, scenario: Scenario) -> (&'static str, Duration, Ended) {
     let start = Instant::now();
-    let result = match scenario.needs.missing(world) {
+    let result = match missing(scenario.needs, &Offer::of(world)) {
         Some(why) => Ended::Skipped(why.to_owned()),
         None => match timeout(LIMIT, telling(scenario.name, tell(world, &scenario))).await {
             Ok(Ok(())) => Ended::Passed,

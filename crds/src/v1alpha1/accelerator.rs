@@ -18,7 +18,8 @@ pub struct Accelerator {
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub any_of: Option<Vec<AcceleratorChoice>>,
 
-    /// No accelerator: for small models, tests and the edge.
+    /// No accelerator: for small models, tests and the edge. Unit: an object without fields. Default: none, accelerators are
+    /// taken. Example: {}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
 }

@@ -143,8 +143,9 @@ pub struct DeepSeekDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
 
-    /// True frees all accelerators and keeps everything else, even where the rest of the spec is refused. Unit: true or
-    /// false. Default: false. Example: true.
+    /// True frees all accelerators and keeps everything else. It wins over the rest of the spec: a deployment that is refused
+    /// or has no place is suspended all the same; `Accepted` and `Progressing` say what else is wrong. Unit: true or false.
+    /// Default: false. Example: true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 }

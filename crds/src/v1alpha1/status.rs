@@ -41,7 +41,9 @@ pub struct DeepSeekDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementStatus>,
 
-    /// The state in the form of Kubernetes conditions; `Ready` sums it up.
+    /// The state in the form of Kubernetes conditions; `Ready` sums it up. Unit: conditions, at most 32, one of each type.
+    /// Default: `Ready` is Unknown, with reason Pending, until the operator has seen the object. Example: [{type: Ready,
+    /// status: "True", reason: AllReplicasAnswer, message: Every replica answers the operator's canary., …}].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),

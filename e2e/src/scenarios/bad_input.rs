@@ -11,6 +11,8 @@ use crate::deployed::{Deployed, TOLD};
 use crate::fixtures::{TINY, Wanted, real, simulated};
 use crate::lab::{CLUSTER, images_folder};
 use crate::namespace::Namespace;
+use crate::scarce::Scarce;
+use crate::scenarios::NO_ACCELERATORS;
 
 /// A deployment that cannot work, what is said about it, and the change that mends it.
 struct Case {
@@ -29,7 +31,7 @@ enum Mend {
 
 /// All cases side by side, beside a healthy neighbour.
 pub async fn tell(namespace: Namespace) -> Result<()> {
-    allow_no_gpus(&namespace).await?;
+    allow_no_accelerators(&namespace).await?;
     let neighbour = namespace.apply(&real("neighbour", &namespace.world.options)).await?;
     neighbour.is_ready().await?;
     let (pods, lives) = (neighbour.pod_uids().await?, namespace.world.operator.lives().await?);
@@ -95,8 +97,13 @@ async fn make_claim(namespace: &Namespace) -> Result<()> {
 fn cases(namespace: &Namespace) -> Vec<Case> {
     let mut cases = specs();
     cases.extend(images(namespace));
-    if namespace.world.cluster.lab().is_some() {
-        cases.extend([missing_claim(namespace), no_quota()]);
+    match namespace.world.cluster.lab() {
+        Some(_) => cases.push(missing_claim(namespace)),
+        None => namespace.world.leave_out("bad-input: missing claim", "needs a volume of a lab"),
+    }
+    match &namespace.world.scarce {
+        Some(scarce) => cases.push(no_quota(scarce)),
+        None => namespace.world.leave_out("bad-input: no quota", NO_ACCELERATORS),
     }
     cases
 }
@@ -197,21 +204,22 @@ fn missing_claim(namespace: &Namespace) -> Case {
 }
 
 /// A quota that only those feel who want accelerators.
-async fn allow_no_gpus(namespace: &Namespace) -> Result<()> {
+async fn allow_no_accelerators(namespace: &Namespace) -> Result<()> {
+    let Some(scarce) = &namespace.world.scarce else { return Ok(()) };
     let quota: ResourceQuota = serde_json::from_value(json!({
-        "metadata": {"name": "no-gpus"},
-        "spec": {"hard": {"requests.nvidia.com/gpu": "0"}},
+        "metadata": {"name": "no-accelerators"},
+        "spec": {"hard": {format!("requests.{}", scarce.resource): "0"}},
     }))?;
     namespace.api().create(&PostParams::default(), &quota).await?;
     Ok(())
 }
 
-fn no_quota() -> Case {
+fn no_quota(scarce: &Scarce) -> Case {
     case(
-        simulated("no-quota").on("nvidia-h100"),
+        scarce.taken_by("no-quota"),
         ConditionType::Available,
         Reason::PodRefused,
-        &["exceeded quota: no-gpus", "kubectl"],
-        json!({"accelerator": {"anyOf": null, "cpu": {}}}),
+        &["exceeded quota: no-accelerators", "kubectl"],
+        json!({"accelerator": {"anyOf": null, "cpu": {}}, "placement": null}),
     )
 }

@@ -9,21 +9,22 @@ use kube::core::discovery::verbs::LIST;
 use kube::discovery::{Discovery, Scope};
 
 use crate::deployed::STARTED;
-use crate::fixtures::simulated;
-use crate::lab::{SCARCE, SCARCE_NODE};
 use crate::namespace::Namespace;
+use crate::scarce::{Scarce, asked};
 use crate::wait::eventually;
 
-/// Nothing of any kind with the deployment's label is left, and its GPU is free.
+/// Nothing of any kind with the deployment's label is left, and its accelerators are free.
 pub async fn tell(namespace: Namespace) -> Result<()> {
-    let doomed = namespace.apply(&simulated("doomed").on(SCARCE)).await?;
+    let scarce = namespace.world.needed_scarce()?;
+    let before = holders(&namespace, scarce).await?;
+    let doomed = namespace.apply(&scarce.taken_by("doomed")).await?;
     doomed.is_ready().await?;
     let kinds = listable_kinds(&namespace).await?;
     let there = children(&namespace, &kinds).await?;
     for kind in ["Service", "Deployment", "ReplicaSet", "Pod", "PodDisruptionBudget", "EndpointSlice"] {
         ensure!(there.iter().any(|child| child.starts_with(&format!("{kind} "))), "no {kind} among {there:?}");
     }
-    ensure!(holders(&namespace).await?.len() == 1, "not one Pod holds the GPU");
+    ensure!(holders(&namespace, scarce).await?.len() == before.len() + 1, "not one Pod more holds accelerators");
     doomed.delete().await?;
     eventually("every child to be gone", STARTED, || async {
         let left = children(&namespace, &kinds).await?;
@@ -31,8 +32,8 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
         Ok(())
     })
     .await?;
-    let holders = holders(&namespace).await?;
-    ensure!(holders.is_empty(), "the GPU is held by {holders:?}");
+    let holders = holders(&namespace, scarce).await?;
+    ensure!(holders == before, "before, accelerators were held by {before:?}, now by {holders:?}");
     Ok(())
 }
 
@@ -56,14 +57,10 @@ async fn children(namespace: &Namespace, kinds: &[ApiResource]) -> Result<Vec<St
     Ok(found)
 }
 
-/// Pods on the scarce node that ask for a GPU, whoever made them.
-async fn holders(namespace: &Namespace) -> Result<Vec<String>> {
-    let on_node = ListParams::default().fields(&format!("spec.nodeName={SCARCE_NODE}"));
+/// Pods on the node that hold accelerators, whoever made them.
+async fn holders(namespace: &Namespace, scarce: &Scarce) -> Result<Vec<String>> {
+    let on_node = ListParams::default().fields(&format!("spec.nodeName={}", scarce.node));
     let pods = Api::<Pod>::all(namespace.client()).list(&on_node).await?.items;
-    let asks = |pod: &Pod| {
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let mut limits = containers.filter_map(|c| c.resources.as_ref()?.limits.as_ref());
-        limits.any(|limits| limits.contains_key("nvidia.com/gpu"))
-    };
-    Ok(pods.iter().filter(|pod| asks(pod)).map(ResourceExt::name_any).collect())
+    let holders = pods.iter().filter(|pod| asked(pod, &scarce.resource) > 0);
+    Ok(holders.map(|pod| format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())).collect())
 }

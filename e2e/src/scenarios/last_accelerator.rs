@@ -1,23 +1,24 @@
-//! Two deployments want the last accelerator.
+//! Two deployments want the last accelerators.
 
 use anyhow::{Result, ensure};
 use deepseek_crds::condition::{ConditionType, Reason};
 
 use crate::deployed::TOLD;
-use crate::fixtures::simulated;
-use crate::lab::SCARCE;
 use crate::namespace::Namespace;
 
 /// The second is told that there is none, within 10 s, and gets it when the first is deleted; nothing is restarted for that.
 pub async fn tell(namespace: Namespace) -> Result<()> {
-    let operator = &namespace.world.operator;
+    let (operator, scarce) = (&namespace.world.operator, namespace.world.needed_scarce()?);
     let lives = operator.lives().await?;
-    let first = namespace.apply(&simulated("first").on(SCARCE)).await?;
+    let first = namespace.apply(&scarce.taken_by("first")).await?;
     first.is_ready().await?;
-    let second = namespace.apply(&simulated("second").on(SCARCE)).await?;
+    let second = namespace.apply(&scarce.taken_by("second")).await?;
     let placed = ConditionType::Placed;
     let message = second.says(placed, "False", Reason::InsufficientAccelerators, TOLD).await?;
-    ensure!(message.contains(SCARCE) && message.contains("delete another deployment"), "no help in {message:?}");
+    ensure!(
+        message.contains(&scarce.product) && message.contains("delete another deployment"),
+        "no help in {message:?}"
+    );
     ensure!(
         first.says(placed, "True", Reason::Fits, TOLD).await.is_ok(),
         "the first suffers: {}",

@@ -13,14 +13,17 @@ use serde_json::json;
 
 use crate::audit::Audit;
 use crate::deployed::{Deployed, TOLD};
-use crate::fixtures::{TINY, real};
+use crate::fixtures::{TINY, real, simulated};
 use crate::namespace::Namespace;
 use crate::wait::{eventually, stays};
 
 /// After the status is right again, anything that is going to be written is written within this time.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
-/// What serves goes on serving, untouched; the status is fresh again.
+/// So long does an object that is new stay as it is, with no operator there.
+const UNATTENDED: Duration = Duration::from_secs(2);
+
+/// What serves goes on serving, untouched; what is new waits. Then the status is fresh again, and what is new is served.
 pub async fn tell(namespace: Namespace) -> Result<()> {
     let operator = &namespace.world.operator;
     operator.helm_test().await.context("helm test")?;
@@ -32,6 +35,9 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     ensure!(remains(&chat).await? == before, "uninstalling replaced something");
     chat.answers(TINY).await.context("without an operator")?;
     spoil_status(&chat).await?;
+    let nursery = namespace.world.namespace("newcomer").await?;
+    let newcomer = nursery.apply(&simulated("newcomer")).await?;
+    stays("a new object waits for its operator", UNATTENDED, || is_pending(&newcomer)).await?;
 
     let audit = namespace.world.audit().await?;
     operator.install().await?;
@@ -44,7 +50,19 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     chat.says(ConditionType::Ready, "True", Reason::AllReplicasAnswer, TOLD).await?;
     ensure!(remains(&chat).await? == before, "installing again replaced something");
     stays("no child is written", AFTERWARDS, || nothing_but_status_was_written(&namespace, &audit)).await?;
+    newcomer.is_ready().await?;
+    nursery.delete().await?;
     operator.helm_test().await.context("helm test")
+}
+
+/// With no operator there, the API server's own default says that nobody has looked at it yet.
+async fn is_pending(newcomer: &Deployed) -> Result<()> {
+    let status = newcomer.get().await?.status.context("no status")?;
+    let said: Vec<_> = status.conditions.iter().map(|c| [&*c.type_, &c.status, &c.reason].join(" ")).collect();
+    ensure!(said == ["Ready Unknown Pending"], "without an operator it says {said:?}");
+    let (generation, ready) = (status.observed_generation, status.ready);
+    ensure!(generation.is_none() && ready.is_none(), "somebody has written {generation:?} and {ready:?}");
+    Ok(())
 }
 
 /// UIDs of everything that has to stay.

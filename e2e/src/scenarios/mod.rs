@@ -47,34 +47,56 @@ pub struct Scenario {
 
 /// What a scenario cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// Any cluster with the images.
-    Cluster,
+pub enum Need {
     /// The lab, for this reason.
     Lab(&'static str),
     /// An operator that may be killed and uninstalled.
     Operator,
-    /// Both, for this reason.
-    LabAndOperator(&'static str),
+    /// A node with accelerators to spare.
+    Accelerators,
 }
 
-impl Needs {
-    /// What is missing here.
-    pub fn missing(self, world: &World) -> Option<&'static str> {
-        let (lab, operator) = match self {
-            Self::Cluster => (None, false),
-            Self::Lab(why) => (Some(why), false),
-            Self::Operator => (None, true),
-            Self::LabAndOperator(why) => (Some(why), true),
-        };
-        lab.filter(|_| world.cluster.lab().is_none())
-            .or_else(|| (operator && !world.operator.is_ours()).then_some("the operator is not ours to stop or watch"))
+/// All that a scenario cannot do without, beside a cluster with the images.
+pub type Needs = &'static [Need];
+
+/// What there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    lab: bool,
+    operator: bool,
+    accelerators: bool,
+}
+
+impl Offer {
+    /// Of a world.
+    pub fn of(world: &World) -> Self {
+        Self {
+            lab: world.cluster.lab().is_some(),
+            operator: world.operator.is_ours(),
+            accelerators: world.scarce.is_some(),
+        }
     }
 }
 
-const ANY: Needs = Needs::Cluster;
-const GPUS: Needs = Needs::Lab("needs the accelerators of a lab");
-const AUDIT: Needs = Needs::LabAndOperator("needs the audit log of a lab");
+/// Why a scenario cannot be told here; `None` when it can.
+pub fn missing(needs: Needs, offer: &Offer) -> Option<&'static str> {
+    needs.iter().find_map(|need| match need {
+        Need::Lab(why) => (!offer.lab).then_some(*why),
+        Need::Operator => (!offer.operator).then_some("the operator is not ours to stop or watch"),
+        Need::Accelerators => (!offer.accelerators).then_some(NO_ACCELERATORS),
+    })
+}
+
+/// Said of everything that cannot be shown without accelerators.
+const NO_ACCELERATORS: &str = "no node that takes Pods has accelerators to spare that the catalogue knows";
+
+const ANY: Needs = &[];
+const GPUS: Needs = &[Need::Accelerators];
+const OPERATOR: Needs = &[Need::Operator];
+const IMAGES: Needs = &[Need::Lab("needs the image of the weights and the container runtime of a lab")];
+const RACKS: Needs = &[Need::Lab("needs the simulated racks of a lab")];
+const AUDIT: Needs = &[Need::Lab("needs the audit log of a lab"), Need::Operator];
+const DEFINITION: Needs = &[Need::Lab("changes the CRD, which others may rely on"), Need::Operator];
 
 macro_rules! scenario {
     ($module:ident, $name:literal, $needs:expr, $story:literal) => {
@@ -84,7 +106,7 @@ macro_rules! scenario {
 
 /// All scenarios, in their order.
 pub fn phases() -> Vec<Phase> {
-    let first = scenario!(quickstart, "quickstart", GPUS, "examples/quickstart, as it is, answers on one GPU");
+    let first = scenario!(quickstart, "quickstart", IMAGES, "examples/quickstart, as it is, answers on one GPU");
     vec![vec![vec![first]], side_by_side(), vec![disturbing()]]
 }
 
@@ -97,7 +119,7 @@ fn side_by_side() -> Phase {
                 last_accelerator,
                 "last-accelerator",
                 GPUS,
-                "two want the last GPU; when one goes the other gets it"
+                "two want the last accelerators; when one goes the other gets them"
             ),
             scenario!(delete, "delete", GPUS, "deleted, it leaves nothing behind"),
         ],
@@ -125,11 +147,10 @@ fn side_by_side() -> Phase {
 }
 
 fn disturbing() -> Lane {
-    let crd = Needs::LabAndOperator("changes the CRD");
     vec![
-        scenario!(undecodable, "undecodable", crd, "an object that cannot be read does not blind the operator"),
-        scenario!(placement, "placement", GPUS, "simulated racks: what fits where, and how many"),
-        scenario!(killed, "killed", Needs::Operator, "the operator is killed under load, and no request is lost"),
+        scenario!(undecodable, "undecodable", DEFINITION, "an object that cannot be read does not blind the operator"),
+        scenario!(placement, "placement", RACKS, "simulated racks: what fits where, and how many"),
+        scenario!(killed, "killed", OPERATOR, "the operator is killed under load, and no request is lost"),
         scenario!(life_cycle, "life-cycle", AUDIT, "the chart goes and comes back over engines that serve"),
     ]
 }
@@ -139,6 +160,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    fn skipped(offer: Offer) -> Vec<&'static str> {
+        let all = phases().into_iter().flatten().flatten();
+        all.filter(|scenario| missing(scenario.needs, &offer).is_some()).map(|scenario| scenario.name).collect()
+    }
+
+    #[test]
+    fn what_a_cluster_offers_decides_what_is_told_there() {
+        let everything = Offer { lab: true, operator: true, accelerators: true };
+        assert!(skipped(everything).is_empty());
+        let of_the_lab = ["quickstart", "quiet", "undecodable", "placement", "life-cycle"];
+        assert_eq!(skipped(Offer { lab: false, ..everything }), of_the_lab);
+        assert_eq!(skipped(Offer { operator: false, ..everything }), ["quiet", "undecodable", "killed", "life-cycle"]);
+        let of_accelerators = ["suspend", "last-accelerator", "delete"];
+        assert_eq!(skipped(Offer { accelerators: false, ..everything }), of_accelerators);
+    }
 
     #[test]
     fn names_are_unique_and_make_namespaces() {

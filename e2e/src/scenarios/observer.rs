@@ -32,7 +32,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     eye.is_ready().await?;
     agrees(&eye, 2).await?;
     let Some(lab) = namespace.world.cluster.lab() else {
-        say("no lab: an engine cannot be frozen here");
+        namespace.world.leave_out("observer: a frozen engine", "needs the faults of a lab");
         return Ok(());
     };
     let pods = eye.has_pods(2).await?;

@@ -7,13 +7,12 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::deployed::TOLD;
-use crate::fixtures::simulated;
-use crate::lab::SCARCE;
 use crate::namespace::Namespace;
 
-/// Suspended, it holds no GPU, so that another can have it; then it comes back.
+/// Suspended, it holds no accelerator, so that another can have it; then it comes back.
 pub async fn tell(namespace: Namespace) -> Result<()> {
-    let sleeper = namespace.apply(&simulated("sleeper").on(SCARCE)).await?;
+    let scarce = namespace.world.needed_scarce()?;
+    let sleeper = namespace.apply(&scarce.taken_by("sleeper")).await?;
     sleeper.is_ready().await?;
     let service = namespace.api::<Service>().get("sleeper").await?.uid();
 
@@ -24,7 +23,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     sleeper.has_pods(0).await?;
     ensure!(namespace.api::<Service>().get("sleeper").await?.uid() == service, "the Service was replaced");
 
-    let guest = namespace.apply(&simulated("guest").on(SCARCE)).await?;
+    let guest = namespace.apply(&scarce.taken_by("guest")).await?;
     guest.is_ready().await?;
     guest.delete().await?;
     guest.has_pods(0).await?;

@@ -15,7 +15,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::belonging::{Belonging, belonging};
 use crate::memory::Memory;
-use crate::seen::{SeenClaim, SeenContainerStatus, SeenNode, SeenPod, whole_units};
+use crate::seen::{SeenClaim, SeenContainer, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
 use crate::silence::Silences;
 use crate::watch::Stores;
@@ -139,6 +139,7 @@ impl Observer {
             uid: pod.uid().unwrap_or_default(),
             revision: pod.metadata.labels.as_ref().and_then(|l| l.get(REVISION_LABEL)).cloned().unwrap_or_default(),
             node: pod.spec.node_name.clone(),
+            held: demand(pod),
             ready: is_ready(pod),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             unschedulable: unschedulable(pod),
@@ -158,17 +159,35 @@ pub fn is_ready(pod: &SeenPod) -> bool {
     pod.status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// What a Pod holds: its containers together, or its largest first container if that asks for more.
+/// What a Pod holds, by the scheduler's rule: its containers and sidecars together; or, if that is more, the largest of the
+/// containers that run first, with the sidecars that were started before it.
 fn demand(pod: &SeenPod) -> BTreeMap<String, i64> {
-    let mut total: BTreeMap<String, i64> = BTreeMap::new();
-    for (resource, count) in pod.spec.containers.iter().flat_map(|c| whole_units(&c.resources.requests)) {
-        *total.entry(resource.to_owned()).or_default() += count;
+    let (mut sidecars, mut most_at_first) = (BTreeMap::new(), BTreeMap::new());
+    for container in &pod.spec.init_containers {
+        let mut now = sidecars.clone();
+        add(&mut now, container);
+        if container.is_sidecar() {
+            sidecars.clone_from(&now);
+        }
+        raise(&mut most_at_first, now);
     }
-    for (resource, count) in pod.spec.init_containers.iter().flat_map(|c| whole_units(&c.resources.requests)) {
-        let held = total.entry(resource.to_owned()).or_default();
+    let mut total = sidecars;
+    pod.spec.containers.iter().for_each(|container| add(&mut total, container));
+    raise(&mut total, most_at_first);
+    total
+}
+
+fn add(held: &mut BTreeMap<String, i64>, container: &SeenContainer) {
+    for (resource, count) in whole_units(&container.resources.requests) {
+        *held.entry(resource.to_owned()).or_default() += count;
+    }
+}
+
+fn raise(held: &mut BTreeMap<String, i64>, at_least: BTreeMap<String, i64>) {
+    for (resource, count) in at_least {
+        let held = held.entry(resource).or_default();
         *held = (*held).max(count);
     }
-    total
 }
 
 fn plain_node(node: &SeenNode, held: BTreeMap<String, i64>) -> Node {
@@ -222,4 +241,48 @@ fn crash(status: &SeenContainerStatus) -> Option<Trouble> {
         restarts: status.restart_count,
         message: ended.message.clone().unwrap_or_default().trim().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GPU: &str = "nvidia.com/gpu";
+
+    fn runs_first(count: i64) -> Value {
+        json!({"resources": {"requests": {GPU: count.to_string(), "cpu": "1"}}})
+    }
+
+    fn sidecar(count: i64) -> Value {
+        json!({"restartPolicy": "Always", "resources": {"requests": {GPU: count.to_string()}}})
+    }
+
+    fn held(first: &[Value], then: &[i64]) -> i64 {
+        let then: Vec<_> = then.iter().map(|count| runs_first(*count)).collect();
+        let pod =
+            serde_json::from_value(json!({"metadata": {}, "spec": {"initContainers": first, "containers": then}}));
+        let held = demand(&pod.unwrap());
+        assert!(held.keys().all(|resource| resource == GPU), "processors are not counted: {held:?}");
+        held.get(GPU).copied().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_pod_holds_what_the_scheduler_counts() {
+        let cases: [(&[Value], &[i64], i64, &str); 9] = [
+            (&[], &[], 0, "nothing"),
+            (&[], &[2, 1], 3, "containers together"),
+            (&[runs_first(2)], &[3], 3, "one that runs first gives back what it had"),
+            (&[runs_first(5), runs_first(4)], &[3], 5, "the largest of those that run first"),
+            (&[sidecar(1)], &[3], 4, "a sidecar stays"),
+            (&[sidecar(1), sidecar(2)], &[3], 6, "and so do two"),
+            (&[sidecar(1), runs_first(4)], &[3], 5, "one that runs first beside an earlier sidecar"),
+            (&[runs_first(4), sidecar(1)], &[2], 4, "a later sidecar is not beside it"),
+            (&[sidecar(1), runs_first(4), sidecar(2)], &[3], 6, "both sidecars beside the container are more"),
+        ];
+        for (first, then, expected, what) in cases {
+            assert_eq!(held(first, then), expected, "{what}");
+        }
+    }
 }

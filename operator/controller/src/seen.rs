@@ -40,10 +40,20 @@ pub struct SeenPodSpec {
 
 /// A container.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeenContainer {
+    /// `Always` makes a sidecar of a container that runs first.
+    pub restart_policy: Option<String>,
     /// What it asks for.
     #[serde(default)]
     pub resources: SeenResources,
+}
+
+impl SeenContainer {
+    /// Whether it goes on running beside those that come after it.
+    pub fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
 }
 
 /// Resources of a container.
@@ -239,4 +249,36 @@ pub fn whole_units(quantities: &BTreeMap<String, Quantity>) -> impl Iterator<Ite
 pub fn holds_accelerators(pod: &SeenPod) -> bool {
     let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     containers.flat_map(|c| whole_units(&c.resources.requests)).any(|(_, count)| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_not_kept() {
+        let mut pod: SeenPod = serde_json::from_value(json!({"metadata": {
+            "name": "chat-0", "namespace": "ai", "uid": "u", "resourceVersion": "7", "generateName": "chat-",
+            "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+            "labels": {"deepseek-operator.io/deployment": "chat"},
+            "annotations": {"deepseek-operator.io/served-names": "r1", "example.org/long": "text"},
+            "managedFields": [{"manager": "kubelet", "operation": "Update"}],
+        }}))
+        .unwrap();
+        let before = pod.metadata.clone();
+        prune(&mut pod);
+        let kept = ObjectMeta {
+            managed_fields: None,
+            generate_name: None,
+            creation_timestamp: None,
+            annotations: Some([("deepseek-operator.io/served-names".to_owned(), "r1".to_owned())].into()),
+            ..before
+        };
+        assert_eq!(pod.metadata, kept, "name, labels, version, UID and the time of deletion stay");
+        let mut bare = SeenPod::default();
+        prune(&mut bare);
+        assert_eq!(bare.metadata, ObjectMeta::default());
+    }
 }

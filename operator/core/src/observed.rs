@@ -114,10 +114,15 @@ impl Node {
         (self.capacity(resource) - self.held.get(resource).copied().unwrap_or(0)).max(0)
     }
 
+    /// Whether it has every label of a selector.
+    pub fn is_selected(&self, selector: &BTreeMap<String, String>) -> bool {
+        selector.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+
     /// Whether a Pod with this selector and these tolerations may be put here, as far as labels and taints say.
     pub fn admits(&self, selector: &BTreeMap<String, String>, tolerations: &[Toleration]) -> bool {
         self.schedulable
-            && selector.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+            && self.is_selected(selector)
             && self.taints.iter().all(|taint| {
                 taint.effect == "PreferNoSchedule" || tolerations.iter().any(|toleration| tolerates(toleration, taint))
             })
@@ -159,6 +164,8 @@ pub struct Pod {
     pub revision: String,
     /// The node it was put on.
     pub node: Option<String>,
+    /// Countable resources that it holds there, or waits for.
+    pub held: BTreeMap<String, i64>,
     /// Whether the kubelet calls it Ready.
     pub ready: bool,
     /// Whether it is on its way out.
@@ -199,6 +206,11 @@ pub enum Canary {
 }
 
 impl Pod {
+    /// How many of a resource it holds.
+    pub fn holds(&self, resource: &str) -> i64 {
+        self.held.get(resource).copied().unwrap_or(0)
+    }
+
     /// Whether it serves: its canary answered, and it is not on its way out.
     pub fn serves(&self) -> bool {
         !self.terminating && self.ready && self.canary == Some(Canary::Answered)

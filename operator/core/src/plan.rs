@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::decide::accept::{Accepted, accept};
 use crate::decide::conditions::{Subject, conditions};
-use crate::decide::node_loss::{NodeState, Removal, removals};
+use crate::decide::node_loss::{Removal, removals};
 use crate::decide::place::{Choice, Placement, place};
 use crate::decide::rollout::{Rollout, Running, rollout};
-use crate::observed::{Component, Observed, Pod};
+use crate::observed::{Component, Observed};
 use crate::render::deployment::{Template, deployment, template, tools_of};
 use crate::render::disruption_budget::disruption_budget;
 use crate::render::gateway::gateway;
@@ -255,7 +255,7 @@ impl Plan {
         children.sort_by_key(|child| child.kind);
         Self {
             resources: Some(Resources::new(children)),
-            removals: removals(observed, spare(observed, placement)),
+            removals: removals(observed, placement.free),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, Some(placement)),
         }
@@ -267,12 +267,6 @@ impl Plan {
 fn without_replicas(owner: &DeepSeekDeployment) -> Option<Resources<Planned>> {
     let holds_nothing = owner.spec.suspend || owner.spec.replicas == 0;
     holds_nothing.then(Resources::without_engine)
-}
-
-/// Places that are free for engines beside those that answer.
-fn spare(observed: &Observed, placement: &Placement) -> i64 {
-    let stays = |pod: &&Pod| pod.node.is_some() && !pod.terminating && observed.state_of(pod) < NodeState::Suspect;
-    placement.places - i64::try_from(observed.pods.iter().filter(stays).count()).unwrap_or(i64::MAX)
 }
 
 /// What clients meet: the Service, and the gateway behind it with all that it needs.

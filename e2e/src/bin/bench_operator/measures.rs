@@ -46,7 +46,7 @@ pub const OVER_FLOOR: Measure = aimed("all Ready, over the plain Deployments of 
 /// Beside the same children without the operator, in the same round.
 pub const OVER_CHILDREN: Measure = measure("all Ready, over the same children without an operator", "×", 2);
 /// Whether they come one after the other, or all at the end.
-pub const HALF_SHARE: Measure = measure("half Ready, as a share of all Ready", "%", 0);
+pub const HALF_SHARE: Measure = aimed("half Ready, as a share of all Ready", "%", 0, 50.0);
 /// All requests.
 pub const REQUESTS: Measure = measure("API requests per deployment", "", 2);
 /// Creations, of events mostly: children are applied.
@@ -130,3 +130,32 @@ pub const ALL: [Measure; 35] = [
     BACK_WORKLOAD,
     OTHERS,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_has_an_aim() {
+        let promised = [
+            (OVER_FLOOR, 1.2),
+            (HALF_SHARE, 50.0),
+            (RSS_IDLE, 15.0),
+            (ANON_EACH, 25.0),
+            (CPU_EACH, 15.0),
+            (BEYOND, 6.0),
+            (FAILED, 0.0),
+            (REST_WRITES, 0.0),
+            (RESTART, 2.0),
+            (RESTART_WRITES, 0.0),
+            (BACK_SERVICE, 50.0),
+            (BACK_BUDGET, 50.0),
+            (BACK_WORKLOAD, 50.0),
+        ];
+        for (measure, aim) in promised {
+            assert_eq!(measure.aim, Some(aim), "{}", measure.name);
+        }
+        let aims = ALL.iter().filter(|measure| measure.aim.is_some()).count();
+        assert_eq!(aims, promised.len(), "the table shows every aim, and no other");
+    }
+}

@@ -64,7 +64,12 @@ impl Stage {
 
     /// The same as one of several; the name is its user's, too.
     pub fn operator_as(&self, name: &str) -> Operator {
-        Operator::start(self, name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        Operator::start(self, options(name, anywhere()))
+    }
+
+    /// One that looks at so many deployments at once.
+    pub fn operator_with_concurrency(&self, concurrency: u16) -> Operator {
+        Operator::start(self, Options { concurrency, ..options(OPERATOR, anywhere()) })
     }
 
     /// The same, knowing the image of gateways.
@@ -74,8 +79,7 @@ impl Stage {
             namespace: SYSTEM.into(),
             ..Settings::default()
         };
-        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Operator::start_as(self, OPERATOR, Options { settings, ..options(OPERATOR, admin) })
+        Operator::start(self, Options { settings, ..options(OPERATOR, anywhere()) })
     }
 
     /// The Pods of one component that are not on their way out, as node and address.
@@ -105,7 +109,7 @@ impl Stage {
     /// The same with an admin port that can be asked.
     pub fn operator_with_admin_port(&self) -> (Operator, SocketAddr) {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).unwrap();
-        (Operator::start(self, OPERATOR, free), free)
+        (Operator::start(self, options(OPERATOR, free)), free)
     }
 
     /// Changes the spec of a deployment, as `kubectl edit` does.
@@ -242,11 +246,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    fn start(stage: &Stage, name: &str, admin: SocketAddr) -> Self {
-        Self::start_as(stage, name, options(name, admin))
-    }
-
-    fn start_as(stage: &Stage, name: &str, options: Options) -> Self {
+    fn start(stage: &Stage, options: Options) -> Self {
+        let (name, _) = options.claimant.identity.split_once('_').unwrap();
         let client = stage.world.client_as(name);
         let clients = Clients { watch: client.clone(), work: client.clone(), lease: client };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -275,6 +276,10 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn anywhere() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
 fn options(name: &str, admin: SocketAddr) -> Options {

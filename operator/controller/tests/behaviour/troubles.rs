@@ -1,5 +1,6 @@
 //! What goes wrong is said, with its reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deepseek_testkit::fixtures::{claim, deepseek, node};
@@ -197,4 +198,20 @@ async fn one_that_is_refused_does_not_hold_up_another() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     stage.world.put(chat());
     stage.until_served("chat").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_is_asked_no_more_than_the_limit_allows() {
+    for (limit, asked) in [(2, 2), (16, 5)] {
+        let stage = Stage::with_gpus();
+        stage.world.fail(When::verb("patch").of("services").always(), Fault::Hang);
+        for name in ["a", "b", "c", "d", "e"] {
+            stage.world.put(deepseek(name).within(AI));
+        }
+        let _operator = stage.operator_with_concurrency(limit);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let waiting: BTreeSet<_> =
+            stage.world.requests().into_iter().filter(|r| r.is_write() && !r.is_lease()).map(|r| r.name).collect();
+        assert_eq!(waiting.len(), asked, "at once with a limit of {limit}: {waiting:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deepseek_testkit::fixtures::{deepseek, deepseek_deployment};
-use deepseek_testkit::{Fault, Kind, When};
+use deepseek_testkit::{Fault, Kind, When, World};
 use serde_json::json;
 
 use crate::stage::{AI, Operator, Stage, ask_admin, chat};
@@ -49,6 +49,37 @@ async fn what_happens_before_a_watch_expires_is_seen() {
             "Node" => stage.until("chat", "Ready=False NoMatchingNode").await,
             child => assert!(stage.world.object(child, AI, "chat").is_some(), "{child}"),
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_keeps_failing_delays_no_other() {
+    let streams = [
+        ("nodes", "Node"),
+        ("pods", "Pod"),
+        ("persistentvolumeclaims", "PersistentVolumeClaim"),
+        ("poddisruptionbudgets", "PodDisruptionBudget"),
+        ("services", "Service"),
+    ];
+    for (failing, kind) in streams {
+        let (stage, _operator) = served().await;
+        for verb in ["list", "watch"] {
+            stage.world.fail(When::verb(verb).of(failing).always(), Fault::Error(500));
+        }
+        stage.world.cut_watches_of(kind);
+        let mark = stage.world.mark();
+        // over half a minute, so that it is tried again meanwhile and its back-off grows
+        for replicas in [2, 1].into_iter().cycle().take(16) {
+            stage.edit_spec("chat", |spec| spec["replicas"] = json!(replicas));
+            let scaled =
+                |world: &World| world.object("Deployment", AI, "chat").unwrap()["spec"]["replicas"] == replicas;
+            let what = format!("a scaled Deployment while {failing} fail");
+            stage.world.within(Duration::from_millis(100), &what, scaled).await;
+            tokio::time::sleep(Duration::from_millis(1700)).await;
+        }
+        let tries =
+            stage.world.requests_since(mark).into_iter().filter(|r| r.resource == failing && r.code == Some(500));
+        assert!((1..=20).contains(&tries.count()), "{failing} are tried again, with pauses");
     }
 }
 

@@ -3,7 +3,8 @@
 //! 1. Candidates: what the spec welcomes, in its order; or else every product that a node shows, least memory first.
 //! 2. A candidate must *fit* (`fit`), and some node that labels and taints admit must be able to carry a whole replica.
 //! 3. Taken is the first candidate on which every replica that still needs a place finds one free; or else the first that
-//!    could carry them once something else gives way.
+//!    could carry them once something else gives way. A replica of ours has its place only if it holds just what the candidate
+//!    would give it; what one of an older choice holds counts as free where the candidate can use it, since that one will go.
 //! 4. A choice stays as long as a Pod of it sits on a node: replicas of one revision never mix accelerators.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +38,12 @@ pub struct Placement {
     pub host_memory: u64,
     /// The arithmetic, in words.
     pub explanation: String,
-    /// Replicas that hold their accelerators or could get them now.
+    /// Replicas that hold their accelerators, could get them now, or could once replicas of an older choice have gone.
     pub places: i64,
+    /// Replicas that could get accelerators now, without any of ours going.
+    pub free: i64,
+    /// Whether a replica of ours that goes makes a place for its successor.
+    pub gives_way: bool,
     /// Nodes that could carry a replica if nothing else ran there.
     pub nodes: BTreeSet<String>,
 }
@@ -64,29 +69,31 @@ pub struct Choice {
 /// # Errors
 /// A [`Refusal`] for the condition `Placed`.
 pub fn place(accepted: &Accepted<'_>, observed: &Observed, kept: Option<&Choice>) -> Result<Placement, Refusal> {
-    let world = World::new(accepted, observed);
+    let world = World::new(accepted, observed, kept);
     match &accepted.welcome {
         Welcome::Processors => world.on_processors(),
         Welcome::AnyOf(choices) => {
             let wanted = choices.iter().map(|(entry, choice)| (*entry, choice.count.map(i32::unsigned_abs))).collect();
-            world.on_accelerators(wanted, kept)
+            world.on_accelerators(wanted)
         }
-        Welcome::Whatever => world.on_accelerators(world.products_in_cluster(), kept),
+        Welcome::Whatever => world.on_accelerators(world.products_in_cluster()),
     }
 }
 
 struct World<'a> {
     accepted: &'a Accepted<'a>,
     observed: &'a Observed,
-    settled: i64,
+    kept: Option<&'a Choice>,
+    /// Pods of ours that stay, each with its node if that is seen.
+    seated: Vec<(&'a Pod, Option<&'a Node>)>,
 }
 
 impl<'a> World<'a> {
-    fn new(accepted: &'a Accepted<'a>, observed: &'a Observed) -> Self {
-        let settles =
-            |pod: &&Pod| pod.node.is_some() && !pod.terminating && observed.state_of(pod) < NodeState::Suspect;
-        let settled = observed.pods.iter().filter(settles).count();
-        Self { accepted, observed, settled: i64::try_from(settled).unwrap_or(i64::MAX) }
+    fn new(accepted: &'a Accepted<'a>, observed: &'a Observed, kept: Option<&'a Choice>) -> Self {
+        let node = |name: &str| observed.nodes.iter().map(AsRef::as_ref).find(|node| node.name == name);
+        let stays = observed.pods.iter().filter(|pod| !pod.terminating && observed.state_of(pod) < NodeState::Suspect);
+        let seated = stays.filter_map(|pod| Some((pod, node(pod.node.as_deref()?)))).collect();
+        Self { accepted, observed, kept, seated }
     }
 
     fn on_processors(&self) -> Result<Placement, Refusal> {
@@ -117,15 +124,13 @@ impl<'a> World<'a> {
                 Bytes(memory)
             ),
             places: i64::from(self.accepted.replicas),
+            free: i64::from(self.accepted.replicas) - i64::try_from(self.seated.len()).unwrap_or(i64::MAX),
+            gives_way: false,
             nodes: nodes.iter().map(|n| n.name.clone()).collect(),
         })
     }
 
-    fn on_accelerators(
-        &self,
-        wanted: Vec<(&'static AcceleratorEntry, Option<u32>)>,
-        kept: Option<&Choice>,
-    ) -> Result<Placement, Refusal> {
+    fn on_accelerators(&self, wanted: Vec<(&'static AcceleratorEntry, Option<u32>)>) -> Result<Placement, Refusal> {
         let mut misses = Vec::new();
         let mut candidates = Vec::new();
         for (entry, count) in wanted {
@@ -134,11 +139,8 @@ impl<'a> World<'a> {
                 Err(miss) => misses.push(miss),
             }
         }
-        let is_kept = |p: &Placement| {
-            self.settled > 0 && kept.is_some_and(|k| k.product == p.product() && k.per_replica == p.per_replica)
-        };
         let enough = |p: &Placement| p.places >= i64::from(self.accepted.replicas);
-        let at = (candidates.iter().position(is_kept))
+        let at = (candidates.iter().position(|candidate| self.is_kept(candidate)))
             .or_else(|| candidates.iter().position(enough))
             .or_else(|| (!candidates.is_empty()).then_some(0));
         at.map(|at| candidates.swap_remove(at)).ok_or_else(|| self.nothing_fits(&misses))
@@ -161,11 +163,21 @@ impl<'a> World<'a> {
         if nodes.is_empty() {
             return Err(Miss::Nodes(entry, fitted.count()));
         }
-        let free: i64 = nodes.iter().map(|node| node.free(&entry.resource) / per_replica).sum();
-        Ok(self.placement(entry, &fitted, free, &nodes))
+        Ok(self.placement(entry, &fitted, &nodes))
     }
 
-    fn placement(&self, entry: &'static AcceleratorEntry, fitted: &Fit, free: i64, nodes: &[&Node]) -> Placement {
+    fn placement(&self, entry: &'static AcceleratorEntry, fitted: &Fit, nodes: &[&Node]) -> Placement {
+        let share = Share { entry, count: i64::from(fitted.count()) };
+        let settled = self.seated.iter().filter(|(pod, node)| self.has_its_place(pod, *node, share)).count();
+        let is_of_older_choice = |pod: &Pod, node: &Node| !self.has_its_place(pod, Some(node), share);
+        let free = self.room(share, nodes, |_, _| false);
+        let without_ours = self.room(share, nodes, |_, _| true);
+        let gives_way = match self.kept {
+            // Pods that are on no node yet will hold what they were made with
+            Some(kept) if self.seated.is_empty() => kept.product == entry.product,
+            None if self.seated.is_empty() => true,
+            _ => without_ours > free,
+        };
         Placement {
             accelerator: Some(entry),
             per_replica: fitted.count(),
@@ -173,9 +185,40 @@ impl<'a> World<'a> {
             sequences: fitted.sequences(),
             host_memory: staging_memory(self.accepted.facts.weights.0),
             explanation: fitted.explanation(),
-            places: self.settled + free,
+            places: i64::try_from(settled).unwrap_or(i64::MAX) + self.room(share, nodes, is_of_older_choice),
+            free,
+            gives_way,
             nodes: nodes.iter().map(|n| n.name.clone()).collect(),
         }
+    }
+
+    /// Replicas that find room on these nodes once those Pods of ours that `goes` names have gone.
+    fn room(&self, share: Share, nodes: &[&Node], goes: impl Fn(&Pod, &Node) -> bool) -> i64 {
+        let resource = &share.entry.resource;
+        let on = |node: &Node| {
+            let ours = self.seated.iter().filter(|(pod, _)| pod.node.as_deref() == Some(&node.name) && goes(pod, node));
+            let given_back: i64 = ours.map(|(pod, _)| pod.holds(resource)).sum();
+            (node.free(resource) + given_back).min(node.capacity(resource)) / share.count
+        };
+        nodes.iter().map(|node| on(node)).sum()
+    }
+
+    /// Whether a Pod on a node holds just what a candidate would give it, where `spec.placement` still allows it. A node that is
+    /// not seen, because it has just come or gone, is believed to be the right one: engines must not restart for that.
+    fn has_its_place(&self, pod: &Pod, node: Option<&Node>, share: Share) -> bool {
+        let is_right = |node: &Node| {
+            Catalogue::builtin().accelerator_of(&node.labels) == Some(share.entry)
+                && node.is_selected(&self.accepted.placement.node_selector)
+        };
+        pod.holds(&share.entry.resource) == share.count && node.is_none_or(is_right)
+    }
+
+    fn is_kept(&self, candidate: &Placement) -> bool {
+        let (Some(entry), Some(kept)) = (candidate.accelerator, self.kept) else { return false };
+        let share = Share { entry, count: i64::from(candidate.per_replica) };
+        kept.product == entry.product
+            && kept.per_replica == candidate.per_replica
+            && self.seated.iter().any(|(pod, node)| self.has_its_place(pod, *node, share))
     }
 
     /// Silent ones are left out: what is free there, nobody can use.
@@ -260,6 +303,13 @@ impl<'a> World<'a> {
         sizes.sort_unstable();
         sizes.into_iter().take(4).map(|(_, _, count, product)| (count, product)).collect()
     }
+}
+
+/// What one replica would get: so many of an accelerator.
+#[derive(Clone, Copy)]
+struct Share {
+    entry: &'static AcceleratorEntry,
+    count: i64,
 }
 
 enum Miss {

@@ -76,6 +76,7 @@ fn refused_pods() -> Observed {
 
 fn of_the_spec() -> Vec<Case> {
     let refused = |patch: Value, reason| case(with(simulated(), patch), gpus(), Accepted, Some(false), reason);
+    let suspended = || with(simulated(), json!({"model": {"name": "gpt"}, "suspend": true}));
     vec![
         case(simulated(), gpus(), Accepted, Some(true), Reason::Valid),
         refused(json!({"model": {"name": "gpt"}}), Reason::UnknownModel),
@@ -87,6 +88,11 @@ fn of_the_spec() -> Vec<Case> {
         case(with(simulated(), json!({"model": {"name": "gpt"}})), gpus(), Placed, None, Reason::Refused),
         case(with(simulated(), json!({"model": {"name": "gpt"}})), gpus(), Available, Some(false), Reason::Refused),
         case(with(simulated(), json!({"model": {"name": "gpt"}})), gpus(), Progressing, Some(false), Reason::Refused),
+        case(suspended(), gpus(), Ready, Some(false), Reason::Suspended),
+        case(suspended(), gpus(), Placed, Some(false), Reason::Suspended),
+        case(suspended(), gpus(), Available, Some(false), Reason::Suspended),
+        case(suspended(), gpus(), Accepted, Some(false), Reason::UnknownModel),
+        case(suspended(), gpus(), Progressing, Some(false), Reason::Refused),
     ]
 }
 

@@ -6,6 +6,7 @@
 //! | `accept` | which specs are refused, and in which words |
 //! | `place` | which accelerators are taken |
 //! | `conditions` | every reason, and what leads to it |
+//! | `examples` | what lies under `examples/` is taken |
 //! | `render` | what becomes of a plan, compared with `golden/` (`UPDATE=1` rewrites it) |
 //! | `properties` | what holds for every spec and every world |
 
@@ -14,6 +15,7 @@
 
 mod accept;
 mod conditions;
+mod examples;
 mod place;
 mod properties;
 mod render;

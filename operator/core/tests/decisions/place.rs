@@ -3,14 +3,17 @@
 use deepseek_core::decide::accept::accept;
 use deepseek_core::decide::place::{Choice, Placement, place};
 use deepseek_core::observed::{Node, Observed, Pod};
+use deepseek_core::plan::plan;
 use deepseek_core::verdict::Refusal;
-use deepseek_crds::condition::Reason;
+use deepseek_crds::condition::{ConditionType, Reason};
 use serde_json::{Value, json};
 
-use crate::scene::{GPU, PRODUCT, cluster, h100s, node, plain_node, serving, simulated, taint, with};
+use crate::scene::{
+    GPU, PRODUCT, chat, cluster, h100s, node, plain_node, serving, serving_on, simulated, taint, verdict, with,
+};
 
 fn placed(spec: &Value, observed: &Observed, kept: Option<&Choice>) -> Result<Placement, Refusal> {
-    let deployment = crate::scene::chat(spec.clone());
+    let deployment = chat(spec.clone());
     let accepted = accept(&deployment.spec).expect("the spec is accepted");
     place(&accepted, observed, kept)
 }
@@ -63,7 +66,7 @@ fn a_choice_is_kept_while_a_replica_of_it_sits_on_a_node() {
     let kept = Choice { product: "nvidia-l4".into(), per_replica: 1 };
     let mut observed = cluster([h100s("a", 4), node("b", 4, "NVIDIA-L4")]);
     assert_eq!(placed(&spec, &observed, Some(&kept)).unwrap().product(), "nvidia-h100", "nobody sits there");
-    observed.pods = vec![serving("chat-0", "r")];
+    observed.pods = vec![serving_on("b", 1, "chat-0")];
     assert_eq!(placed(&spec, &observed, Some(&kept)).unwrap().product(), "nvidia-l4");
     let of_two = Choice { per_replica: 2, ..kept.clone() };
     assert_eq!(
@@ -73,8 +76,10 @@ fn a_choice_is_kept_while_a_replica_of_it_sits_on_a_node() {
     );
     observed.pods[0].terminating = true;
     assert_eq!(placed(&spec, &observed, Some(&kept)).unwrap().product(), "nvidia-h100", "who leaves keeps nothing");
+    observed.pods = vec![serving_on("n3", 1, "chat-0")];
+    assert_eq!(placed(&spec, &observed, Some(&kept)).unwrap().product(), "nvidia-l4", "a node that is not seen yet");
     let no_longer_welcome = any_of(&["nvidia-h100"]);
-    observed.pods = vec![serving("chat-0", "r")];
+    observed.pods = vec![serving_on("b", 1, "chat-0")];
     assert_eq!(placed(&no_longer_welcome, &observed, Some(&kept)).unwrap().product(), "nvidia-h100");
 }
 
@@ -83,13 +88,110 @@ fn places_are_what_is_free_and_what_we_sit_on() {
     let mut observed = cluster([busy(h100s("a", 8), 6), busy(h100s("b", 8), 8), h100s("c", 1)]);
     let spec = any_of(&["nvidia-h100"]);
     assert_eq!(placed(&spec, &observed, None).unwrap().places, 3);
-    let leaving = Pod { terminating: true, ..serving("chat-1", "r") };
+    let leaving = Pod { terminating: true, ..serving_on("a", 1, "chat-1") };
     let waiting = Pod { node: None, ..serving("chat-2", "r") };
-    observed.pods = vec![serving("chat-0", "r"), leaving, waiting];
+    observed.pods = vec![serving_on("a", 1, "chat-0"), leaving, waiting];
     assert_eq!(placed(&spec, &observed, None).unwrap().places, 4, "who leaves still holds, who waits holds nothing");
     let pairs = with(spec, json!({"accelerator": {"anyOf": [{"product": "nvidia-h100", "count": 2}]}}));
     let placement = placed(&pairs, &cluster([h100s("a", 3), h100s("b", 3)]), None).unwrap();
     assert_eq!(placement.places, 2, "a replica does not span nodes");
+}
+
+/// A spec that asks for `count` H100 each, and what its replicas hold until now.
+struct Change {
+    what: &'static str,
+    replicas: i32,
+    count: i32,
+    nodes: Vec<Node>,
+    pods: Vec<Pod>,
+    /// Places, of them free, and whether a replica that goes makes one.
+    makes: (i64, i64, bool),
+}
+
+/// Two replicas with one accelerator each on node a, where nothing else runs.
+fn two_on_a() -> Vec<Pod> {
+    vec![serving_on("a", 1, "chat-0"), serving_on("a", 1, "chat-1")]
+}
+
+fn on_processors() -> Vec<Pod> {
+    vec![serving_on("a", 0, "chat-0"), serving_on("a", 0, "chat-1")]
+}
+
+fn changes() -> Vec<Change> {
+    let change = |what, count, nodes, pods, makes| Change { what, replicas: 2, count, nodes, pods, makes };
+    let full = |held| busy(h100s("a", 2), held);
+    let l4 = || node("a", 2, "NVIDIA-L4");
+    let elsewhere = Node { labels: [(PRODUCT.into(), "NVIDIA-H100-80GB-HBM3".into())].into(), ..full(2) };
+    vec![
+        change("nothing but the engine changes", 1, vec![full(2)], two_on_a(), (2, 0, true)),
+        change("the same with one to spare", 1, vec![full(2), h100s("b", 1)], two_on_a(), (3, 1, true)),
+        change("processors to accelerators, none free", 1, vec![full(2)], on_processors(), (0, 0, false)),
+        change("processors to accelerators, one free", 1, vec![full(1)], on_processors(), (1, 1, false)),
+        change("another product, none free", 1, vec![l4(), busy(h100s("b", 2), 2)], two_on_a(), (0, 0, false)),
+        change("another product, two free", 1, vec![l4(), h100s("b", 2)], two_on_a(), (2, 2, false)),
+        change("twice as many, one place in all", 2, vec![full(2)], two_on_a(), (1, 0, true)),
+        change("twice as many, once the old ones go", 2, vec![busy(h100s("a", 4), 2)], two_on_a(), (2, 1, true)),
+        change(
+            "twice as many, where only others sit",
+            2,
+            vec![full(2), h100s("b", 1)],
+            vec![serving_on("b", 1, "chat-0")],
+            (0, 0, false),
+        ),
+        change(
+            "half as many",
+            1,
+            vec![busy(h100s("a", 4), 4)],
+            vec![serving_on("a", 2, "chat-0"), serving_on("a", 2, "chat-1")],
+            (4, 0, true),
+        ),
+        change(
+            "a closed node keeps its replicas and takes no others",
+            1,
+            vec![Node { schedulable: false, ..full(2) }, busy(h100s("b", 1), 1)],
+            two_on_a(),
+            (2, 0, false),
+        ),
+        change("a node that is not seen", 1, vec![elsewhere], vec![serving_on("gone", 1, "chat-0")], (1, 0, false)),
+    ]
+}
+
+#[test]
+fn only_a_replica_that_holds_what_is_wanted_has_its_place() {
+    for Change { what, replicas, count, nodes, pods, makes } in changes() {
+        let choice = json!({"anyOf": [{"product": "nvidia-h100", "count": count}]});
+        let spec = with(simulated(), json!({"replicas": replicas, "accelerator": choice}));
+        let observed = Observed { pods, ..cluster(nodes) };
+        let placement = placed(&spec, &observed, None).expect(what);
+        assert_eq!((placement.places, placement.free, placement.gives_way), makes, "{what}");
+        let (fits, reason, _) = verdict(&plan(&chat(spec), &observed), ConditionType::Placed);
+        let expected = if makes.0 < i64::from(replicas) { Reason::InsufficientAccelerators } else { Reason::Fits };
+        assert_eq!((fits, reason), (Some(expected == Reason::Fits), expected), "{what}");
+    }
+}
+
+#[test]
+fn a_replica_where_the_spec_no_longer_allows_it_has_no_place() {
+    let pool = |name: &str, pool: &str| {
+        let mut node = busy(h100s(name, 1), 1);
+        node.labels.insert("pool".into(), pool.into());
+        node
+    };
+    let observed =
+        Observed { pods: vec![serving_on("a", 1, "chat-0")], ..cluster([pool("a", "old"), pool("b", "new")]) };
+    let spec = |pool: &str| with(any_of(&["nvidia-h100"]), json!({"placement": {"nodeSelector": {"pool": pool}}}));
+    assert_eq!(placed(&spec("old"), &observed, None).unwrap().places, 1);
+    let moved = placed(&spec("new"), &observed, None).unwrap();
+    assert_eq!((moved.places, moved.gives_way), (0, false));
+}
+
+#[test]
+fn replicas_that_are_not_on_a_node_yet_will_hold_what_they_were_made_with() {
+    let spec = any_of(&["nvidia-h100"]);
+    let made_with = |product: &str| Choice { product: product.into(), per_replica: 1 };
+    let gives_way = |kept: Option<Choice>| placed(&spec, &cluster([h100s("a", 1)]), kept.as_ref()).unwrap().gives_way;
+    assert!(gives_way(None) && gives_way(Some(made_with("nvidia-h100"))));
+    assert!(!gives_way(Some(made_with("cpu"))) && !gives_way(Some(made_with("nvidia-l4"))));
 }
 
 #[test]

@@ -91,16 +91,22 @@ pub fn taint(key: &str, effect: &str) -> Taint {
     Taint { key: key.into(), effect: effect.into(), ..Taint::default() }
 }
 
-/// A Pod on a node, which the kubelet calls Ready and which answered the canary.
+/// A Pod with one accelerator on node n1, which the kubelet calls Ready and which answered the canary.
 pub fn serving(name: &str, revision: &str) -> Pod {
     Pod {
         name: name.into(),
         revision: revision.into(),
         node: Some("n1".into()),
+        held: [(GPU.into(), 1)].into(),
         ready: true,
         canary: Some(Canary::Answered),
         ..Pod::default()
     }
+}
+
+/// The same on this node, with so many accelerators.
+pub fn serving_on(node: &str, held: i64, name: &str) -> Pod {
+    Pod { node: Some(node.into()), held: [(GPU.into(), held)].into(), ..serving(name, "r") }
 }
 
 /// A cluster in which nothing runs yet.
@@ -137,9 +143,18 @@ pub fn applied(observed: &Observed, plan: &Plan) -> Observed {
 /// The same with as many serving Pods as were planned.
 pub fn served(deployment: &DeepSeekDeployment, observed: &Observed) -> Observed {
     let mut observed = applied(observed, &plan(deployment, observed));
-    let revision = revision(observed.workload.as_deref().expect("a Deployment is planned"));
-    observed.pods = (0..deployment.spec.replicas).map(|n| serving(&format!("chat-{n}"), &revision)).collect();
+    let workload = observed.workload.clone().expect("a Deployment is planned");
+    observed.pods = (0..deployment.spec.replicas).map(|n| pod_of(&workload, &format!("chat-{n}"))).collect();
     observed
+}
+
+/// A serving Pod that holds what a Deployment's template asks for.
+pub fn pod_of(workload: &Deployment, name: &str) -> Pod {
+    let template = workload.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let limits =
+        template.and_then(|pod| pod.containers.first()?.resources.as_ref()?.limits.clone()).unwrap_or_default();
+    let held = limits.into_iter().filter_map(|(resource, amount)| Some((resource, amount.0.parse().ok()?)));
+    Pod { held: held.filter(|(resource, _)| resource.contains('/')).collect(), ..serving(name, &revision(workload)) }
 }
 
 pub fn revision(workload: &Deployment) -> String {

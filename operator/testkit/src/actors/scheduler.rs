@@ -133,21 +133,32 @@ fn free(cluster: &Cluster, name: &str, node: &Value) -> Amounts {
     free
 }
 
-/// What a pod asks for: the sum of its containers, or its largest init container.
+/// What a pod asks for: the sum of its containers and sidecars, or its largest other init container with the sidecars before it.
 fn requests(pod: &Value) -> Amounts {
-    let mut total = Amounts::new();
-    for container in items(pod, "/spec/containers") {
-        for (resource, amount) in asked(container) {
-            *total.entry(resource).or_default() += amount;
-        }
-    }
+    let (mut sidecars, mut first) = (Amounts::new(), Amounts::new());
     for container in items(pod, "/spec/initContainers") {
-        for (resource, amount) in asked(container) {
-            let most = total.entry(resource).or_default();
-            *most = amount.max(*most);
+        let now = sum(sidecars.clone(), container);
+        if container["restartPolicy"] == "Always" {
+            sidecars.clone_from(&now);
         }
+        first = largest(first, now);
+    }
+    largest(first, items(pod, "/spec/containers").iter().fold(sidecars, sum))
+}
+
+fn sum(mut total: Amounts, container: &Value) -> Amounts {
+    for (resource, amount) in asked(container) {
+        *total.entry(resource).or_default() += amount;
     }
     total
+}
+
+fn largest(mut one: Amounts, other: Amounts) -> Amounts {
+    for (resource, amount) in other {
+        let most = one.entry(resource).or_default();
+        *most = amount.max(*most);
+    }
+    one
 }
 
 /// Requests, with limits where no request is stated.

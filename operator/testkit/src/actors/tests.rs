@@ -68,6 +68,22 @@ fn gpus_are_honoured_and_what_does_not_fit_says_why() {
 }
 
 #[test]
+fn sidecars_stay_and_what_runs_first_gives_back() {
+    let fits = |first: &Value, left: u32| {
+        let world = World::new();
+        world.put(node("n1").with_gpus(3, H100));
+        world.put(pod("a").asking(GPU, 1).with("/spec/initContainers", first.clone()));
+        world.put(pod("b").asking(GPU, left));
+        world.settle();
+        whys(&world).is_empty()
+    };
+    let asks =
+        |policy: Value| json!([{"name": "first", "restartPolicy": policy, "resources": {"requests": {GPU: "1"}}}]);
+    assert!(fits(&asks(Value::Null), 2), "it has ended when the container starts");
+    assert!(fits(&asks(json!("Always")), 1) && !fits(&asks(json!("Always")), 2), "it runs beside the container");
+}
+
+#[test]
 fn pods_go_where_selectors_affinity_and_tolerations_let_them() {
     let world = World::new();
     world.put(node("a").labelled("zone", "a"));
