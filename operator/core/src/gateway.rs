@@ -34,6 +34,22 @@ pub struct GatewayConfig {
     pub clients: BTreeMap<String, Client>,
 }
 
+impl GatewayConfig {
+    /// Serves nothing: of a gateway that has not been told anything yet.
+    pub fn nothing() -> Self {
+        Self {
+            served_names: Vec::new(),
+            engine: EngineType::Custom,
+            max_concurrent_sequences: 1,
+            affinity: true,
+            access_log: false,
+            limits: Limits::default(),
+            keys_required: false,
+            clients: BTreeMap::new(),
+        }
+    }
+}
+
 /// Limits of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -17,20 +17,27 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use crate::ready::Readiness;
 use crate::scene::Shared;
 
 /// Serves until it is dropped. Runs within a `LocalSet`.
 ///
 /// # Errors
 /// When the runtime cannot take the socket.
-pub async fn serve(listener: StdListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    ready: Arc<Readiness>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (shared, stop) = (shared.clone(), stop.clone());
+        let (shared, ready, stop) = (shared.clone(), ready.clone(), stop.clone());
         spawn_local(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&shared, *stop.borrow(), &request);
+                let not_ready = if *stop.borrow() { Some("stopping".to_owned()) } else { ready.why_not() };
+                let answer = answer(&shared, not_ready, &request);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -41,14 +48,17 @@ pub async fn serve(listener: StdListener, shared: Arc<Shared>, stop: watch::Rece
     }
 }
 
-fn answer(shared: &Shared, stopping: bool, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n");
     }
     match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n"),
         // a gateway whose engines are all down is ready to say so
-        "/readyz" if stopping => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        "/healthz" | "/readyz" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match not_ready {
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            None => text(StatusCode::OK, "ok\n"),
+        },
         "/metrics" => match shared.metrics.text() {
             Ok(metrics) => text(StatusCode::OK, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),

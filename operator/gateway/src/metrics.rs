@@ -43,6 +43,8 @@ pub struct Metrics {
     pub replica_up: IntGaugeVec,
     /// Requests in the queue.
     pub queue: IntGauge,
+    /// Watches of the API server that were interrupted, by stream.
+    pub watch_errors: IntCounterVec,
 }
 
 impl Metrics {
@@ -115,6 +117,12 @@ impl Metrics {
             )?,
             replica_up: gauges(&registry, "replica_up", "1 while a replica gets traffic.", &["replica"])?,
             queue: gauge(&registry, "queue_length", "Requests that wait for a place on a replica.")?,
+            watch_errors: counters(
+                &registry,
+                "watch_errors_total",
+                "Watches of the API server that were interrupted, by stream.",
+                &["stream"],
+            )?,
             registry,
         };
         Ok(Arc::new(metrics))

@@ -11,9 +11,11 @@ use deepseek_crds::v1alpha1::EngineType;
 use deepseek_gateway::health::Health;
 use deepseek_gateway::keys::Keys;
 use deepseek_gateway::metrics::Metrics;
+use deepseek_gateway::probe::attend;
 use deepseek_gateway::scene::{Found, Shared};
 use deepseek_gateway::serve::work;
 use tokio::sync::watch;
+use tokio::task::LocalSet;
 
 use crate::engine::Engine;
 
@@ -79,6 +81,15 @@ impl Gate {
             thread::spawn(move || work(listener, shared, stopped))
         };
         Self { address, shared, stop, worker: Some(worker) }
+    }
+
+    /// Lets it ask its engines whether they are well, until the end of the test.
+    pub fn probe(&self) {
+        let shared = self.shared.clone();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, attend(shared));
+        });
     }
 
     /// Tells it to stop.

@@ -2,16 +2,20 @@
 //!
 //! | Module | What |
 //! |---|---|
+//! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
 //! | `passing` | what goes through, byte for byte |
 //! | `failing` | what happens when engines fail |
 //! | `refusing` | what the gateway refuses, and how |
+//! | `starting` | a whole gateway, from its start to its end |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod cluster;
 mod engine;
 mod failing;
 mod gate;
 mod passing;
 mod refusing;
+mod starting;
