@@ -17,13 +17,16 @@ pub(crate) struct Options {
     /// A folder with API keys: one file for each client, with its name; it is read again when it changes.
     #[arg(long)]
     keys: Option<PathBuf>,
+    /// A folder with tls.crt and tls.key: clients then speak TLS; it is read again when it changes.
+    #[arg(long)]
+    tls: Option<PathBuf>,
     /// A folder that outlives the container, for the last good configuration and replicas.
     #[arg(long)]
     state: Option<PathBuf>,
     /// The namespace of the Service and the ConfigMap.
     #[arg(long)]
     namespace: Option<String>,
-    /// The headless Service of the engines, whose EndpointSlices say which replicas there are.
+    /// The headless Service of the engines, whose endpoint slices say which replicas there are.
     #[arg(long, requires = "namespace", conflicts_with = "replicas")]
     service: Option<String>,
     /// A ConfigMap whose config.json is the configuration; --config is what counts until it has been read.
@@ -54,6 +57,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let options = deepseek_gateway::run::Options {
         config: options.config,
         keys: options.keys,
+        tls: options.tls,
         state: options.state,
         listen: options.listen,
         admin: options.admin,

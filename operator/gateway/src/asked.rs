@@ -21,6 +21,9 @@ use crate::scan::scan;
 use crate::scene::Scene;
 use crate::upstream::Sent;
 
+/// Longest time for reading what nobody wants.
+const DISCARD: Duration = Duration::from_secs(2);
+
 /// A request that is ready to be sent, as often as need be.
 pub(crate) struct Asked {
     pub(crate) head: Parts,
@@ -96,6 +99,7 @@ pub(crate) async fn collect(body: Incoming, headers: &HeaderMap, config: &Gatewa
     let limits = &config.limits;
     let announced = body.size_hint().lower();
     if announced > limits.body as u64 {
+        discard(body).await;
         return Err(too_long(limits.body));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -115,6 +119,7 @@ async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
         let broken = |_| Refusal::request(StatusCode::BAD_REQUEST, "incomplete_body", "The request broke off.");
         let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
         if first.len() + all.len() + piece.len() > most {
+            discard(body).await;
             return Err(too_long(most));
         }
         // nearly all come in one piece, which need not be copied
@@ -128,6 +133,12 @@ async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads on for a while: who still writes when the connection is closed would not hear why.
+async fn discard(mut body: Incoming) {
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DISCARD, read).await;
 }
 
 /// RFC 9218's urgency, from 0 to 7, of which 3 is usual; never more than the key allows.

@@ -18,7 +18,7 @@
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
-//! | connections of clients, start and end | [`serve`], [`run`], [`ready`] |
+//! | connections of clients, start and end | [`serve`], [`tls`], [`run`], [`ready`] |
 
 pub mod account;
 pub mod admin;
@@ -48,4 +48,5 @@ pub mod scene;
 pub mod serve;
 pub mod settings;
 pub mod slices;
+pub mod tls;
 pub mod upstream;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use deepseek_core::gateway::GatewayConfig;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::time::{timeout, timeout_at};
 
@@ -112,6 +113,7 @@ impl Worker {
             let body = collect(body, &head.headers, &scene.config).await?;
             let priority = priority(&head.headers, account.holder.as_deref());
             clean(&mut head.headers);
+            own_form(&mut head);
             // the body has been collected, and the gateway's keys are no business of the engine's
             head.headers.remove(header::EXPECT);
             if scene.config.keys_required {
@@ -332,6 +334,15 @@ fn clean(headers: &mut HeaderMap) {
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// Gives a request of HTTP/2, or to a proxy, the form that engines expect: a path, and the host in a header.
+fn own_form(head: &mut Parts) {
+    let Some(authority) = head.uri.authority() else { return };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        head.headers.entry(header::HOST).or_insert(host);
+    }
+    head.uri = head.uri.path_and_query().map_or_else(Uri::default, |path| Uri::from(path.clone()));
 }
 
 fn request_id(headers: &HeaderMap) -> String {

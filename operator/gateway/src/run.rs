@@ -1,10 +1,11 @@
 //! How the gateway is started, kept up to date, and stopped.
 //!
 //! # Expected flow
-//! The admin port answers first. Clients are listened to as soon as there is a configuration, on every processor. On the signal
+//! The admin port answers first. Clients are listened to as soon as there are a configuration and, for TLS, a certificate, on
+//! every processor. On the signal
 //! `/readyz` fails, and what runs ends, at the latest after the drain time.
 //! # Guarantees
-//! A configuration or key that cannot be read neither ends the process nor changes anything: the last good one stays, and where there is
+//! A configuration, key or certificate that cannot be read neither ends the process nor changes anything: the last good one stays, and where there is
 //! none yet, `/readyz` says what is lacking. Only addresses that cannot be listened on end it.
 
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +17,7 @@ use deepseek_core::gateway::GatewayConfig;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+use tokio_rustls::rustls;
 
 use crate::cluster::{self, Place};
 use crate::health::Health;
@@ -25,7 +27,8 @@ use crate::metrics::Metrics;
 use crate::ready::{Need, Readiness};
 use crate::roster::Roster;
 use crate::scene::{Found, Shared};
-use crate::settings::Settings;
+use crate::settings::{Files, Settings};
+use crate::tls::{Certificate, Tls};
 use crate::{admin, probe, serve};
 
 /// How a gateway is started.
@@ -35,6 +38,8 @@ pub struct Options {
     pub config: PathBuf,
     /// A folder with API keys.
     pub keys: Option<PathBuf>,
+    /// A folder with a certificate; clients then speak TLS.
+    pub tls: Option<PathBuf>,
     /// A folder that outlives the container.
     pub state: Option<PathBuf>,
     /// Where clients are served.
@@ -67,6 +72,9 @@ pub enum Error {
         /// What went wrong.
         error: std::io::Error,
     },
+    /// Ciphers and versions of TLS do not fit together.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -85,7 +93,10 @@ impl Error {
 /// When it cannot start.
 pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), Error> {
     let shared = Shared::new(GatewayConfig::nothing(), Keys::default(), Metrics::new()?);
-    let ready = Arc::new(Readiness::lacking([Need::Config, Need::Keys, Need::Replicas]));
+    let certificate = options.tls.clone().map(Certificate::within);
+    let needs = [Need::Config, Need::Keys, Need::Replicas].into_iter();
+    let ready = Arc::new(Readiness::lacking(needs.chain(certificate.as_ref().map(|_| Need::Certificate))));
+    let tls = certificate.clone().map(Tls::with).transpose()?;
     let admin = bind(options.admin)?;
     let (stopping, stopped) = watch::channel(false);
     let signals = move || {
@@ -96,11 +107,12 @@ pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send +
     };
     Builder::new().name("signals".into()).spawn(signals).map_err(Error::start("the signal thread"))?;
     let (listen, workers) = (options.listen, options.workers.max(1));
-    let control = Control { options, shared: shared.clone(), ready: ready.clone(), stopped: stopped.clone() };
+    let files = Files { config: options.config.clone(), keys: options.keys.clone(), certificate };
+    let control = Control { options, files, shared: shared.clone(), ready: ready.clone(), stopped: stopped.clone() };
     // it goes on while workers drain, and ends with the process
     Builder::new().name("control".into()).spawn(move || control.run(admin)).map_err(Error::start("control"))?;
     if may_listen(&ready, stopped.clone()).map_err(Error::start("waiting"))? {
-        work(listen, workers, &shared, &stopped)?;
+        work(listen, workers, tls.as_ref(), &shared, &stopped)?;
     }
     Ok(())
 }
@@ -120,16 +132,17 @@ fn may_listen(ready: &Readiness, mut stopped: watch::Receiver<bool>) -> std::io:
 fn work(
     listen: SocketAddr,
     workers: usize,
+    tls: Option<&Tls>,
     shared: &Arc<Shared>,
     stopped: &watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let listener = bind(listen)?;
     let mut running = Vec::new();
     for at in 0..workers {
-        let (listener, shared, stopped) =
-            (listener.try_clone().map_err(Error::start("listening"))?, shared.clone(), stopped.clone());
-        let worker = Builder::new().name(format!("worker-{at}"));
-        running.push(worker.spawn(move || serve::work(listener, shared, stopped)).map_err(Error::start("a worker"))?);
+        let (listener, tls) = (listener.try_clone().map_err(Error::start("listening"))?, tls.cloned());
+        let (shared, stopped) = (shared.clone(), stopped.clone());
+        let worker = move || serve::work(listener, tls, shared, stopped);
+        running.push(Builder::new().name(format!("worker-{at}")).spawn(worker).map_err(Error::start("a worker"))?);
     }
     drop(listener);
     for worker in running {
@@ -148,6 +161,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 /// Everything that is no request: probes, files, the API server, the admin port.
 struct Control {
     options: Options,
+    files: Files,
     shared: Arc<Shared>,
     ready: Arc<Readiness>,
     stopped: watch::Receiver<bool>,
@@ -165,10 +179,9 @@ impl Control {
     }
 
     async fn attend(&self, admin: TcpListener) -> std::io::Result<()> {
-        let Self { options, shared, ready, stopped } = self;
+        let Self { options, files, shared, ready, stopped } = self;
         let kept = options.state.as_deref().map(Kept::within);
-        let settings =
-            Settings::new(options.config.clone(), options.keys.clone(), shared.clone(), ready.clone(), kept.clone());
+        let settings = Settings::new(files.clone(), shared.clone(), ready.clone(), kept.clone());
         let roster = Roster::new(shared.clone(), ready.clone(), kept);
         settings.begin(options.asks(|place| place.config_map.is_some()));
         if options.asks(|place| place.service.is_some()) {

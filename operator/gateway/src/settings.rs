@@ -1,4 +1,4 @@
-//! What the gateway is told: configuration and keys, from files and from the API server.
+//! What the gateway is told: configuration, keys, certificate, from files and from the API server.
 //!
 //! # Guarantees
 //! What cannot be read changes nothing: the last good one stays, and the defect is logged once, without what is in the file.
@@ -19,14 +19,25 @@ use crate::kept::Kept;
 use crate::keys::Keys;
 use crate::ready::{Need, Readiness};
 use crate::scene::Shared;
+use crate::tls::Certificate;
 
 /// How often files are looked at: a mounted `ConfigMap` or Secret changes about once a minute at most.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// The files.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The configuration.
+    pub config: PathBuf,
+    /// A folder with keys.
+    pub keys: Option<PathBuf>,
+    /// The certificate, where clients speak TLS.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
 /// Where settings come from, and where they go.
 pub struct Settings {
-    file: PathBuf,
-    keys: Option<PathBuf>,
+    files: Files,
     shared: Arc<Shared>,
     ready: Arc<Readiness>,
     kept: Option<Kept>,
@@ -40,16 +51,9 @@ pub struct Settings {
 
 impl Settings {
     /// From these files, into this scene.
-    pub fn new(
-        file: PathBuf,
-        keys: Option<PathBuf>,
-        shared: Arc<Shared>,
-        ready: Arc<Readiness>,
-        kept: Option<Kept>,
-    ) -> Self {
+    pub fn new(files: Files, shared: Arc<Shared>, ready: Arc<Readiness>, kept: Option<Kept>) -> Self {
         Self {
-            file,
-            keys,
+            files,
             shared,
             ready,
             kept,
@@ -65,7 +69,7 @@ impl Settings {
         let kept =
             || self.kept.as_ref().and_then(Kept::config).is_some_and(|kept| self.take("kept configuration", &kept));
         if watched && kept() {
-            *self.seen.borrow_mut() = std::fs::read_to_string(&self.file).ok();
+            *self.seen.borrow_mut() = std::fs::read_to_string(&self.files.config).ok();
         }
         self.look();
         if self.ready.is_lacking(Need::Config) {
@@ -93,6 +97,7 @@ impl Settings {
         if !self.was_told.get() {
             self.look_at_file();
         }
+        self.look_at_certificate();
         if self.ready.is_lacking(Need::Config) {
             return;
         }
@@ -105,10 +110,10 @@ impl Settings {
     }
 
     fn look_at_file(&self) {
-        let text = match std::fs::read_to_string(&self.file) {
+        let text = match std::fs::read_to_string(&self.files.config) {
             Ok(text) => text,
             Err(error) => {
-                let why = format!("{}: {error}", self.file.display());
+                let why = format!("{}: {error}", self.files.config.display());
                 self.ready.lacks(Need::Config, &why);
                 return self.complain("file", &why);
             }
@@ -116,6 +121,22 @@ impl Settings {
         if self.seen.borrow().as_ref() != Some(&text) {
             self.take("file", &text);
             *self.seen.borrow_mut() = Some(text);
+        }
+    }
+
+    fn look_at_certificate(&self) {
+        let Some(certificate) = &self.files.certificate else { return };
+        match certificate.look() {
+            Ok(true) => {
+                tracing::info!("certificate taken over");
+                self.complaints.borrow_mut().remove("certificate");
+                self.ready.has(Need::Certificate);
+            }
+            Ok(false) => {}
+            Err(why) => {
+                self.ready.lacks(Need::Certificate, &why);
+                self.complain("certificate", &why);
+            }
         }
     }
 
@@ -146,7 +167,7 @@ impl Settings {
     /// The keys; those of before when they cannot be read.
     fn read_keys(&self, config: &GatewayConfig) -> Keys {
         let before = &self.shared.scene().keys;
-        let read = match &self.keys {
+        let read = match &self.files.keys {
             Some(folder) => Keys::read(folder, &config.clients, before),
             None if config.keys_required => Err("there is no folder with keys (--keys)".to_owned()),
             None => Ok(Keys::default()),

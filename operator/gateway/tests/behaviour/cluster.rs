@@ -13,7 +13,7 @@ use deepseek_gateway::metrics::Metrics;
 use deepseek_gateway::ready::{Need, Readiness};
 use deepseek_gateway::roster::Roster;
 use deepseek_gateway::scene::Shared;
-use deepseek_gateway::settings::Settings;
+use deepseek_gateway::settings::{Files, Settings};
 use deepseek_testkit::{Fault, When, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -34,8 +34,8 @@ impl Part {
         let shared = Shared::new(GatewayConfig::nothing(), Keys::default(), Metrics::new().unwrap());
         let ready = Arc::new(Readiness::lacking([Need::Config, Need::Keys, Need::Replicas]));
         let kept = Some(Kept::within(folder));
-        let file = folder.join("mounted.json");
-        let settings = Settings::new(file, None, shared.clone(), ready.clone(), kept.clone());
+        let files = Files { config: folder.join("mounted.json"), keys: None, certificate: None };
+        let settings = Settings::new(files, shared.clone(), ready.clone(), kept.clone());
         Self { roster: Roster::new(shared.clone(), ready.clone(), kept), shared, ready, settings }
     }
 

@@ -127,6 +127,7 @@ fn who_waits_for_a_replica_that_has_gone_is_let_go_when_it_falls() {
     let limits = Limits { first_byte: 30_000, ..config().limits };
     let gate = Gate::with(GatewayConfig { limits, ..config() }, Keys::default(), &[&frozen, &good]);
     gate.probe();
+    eventually("it is attended to", || gate.counts("replica_up{replica=\"chat-1\"} 1"));
     thread::scope(|scope| {
         let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| gate.chat(ASK))).collect();
         eventually("the frozen one is asked", || gate.shared.scene().replicas[0].running() > 0);

@@ -14,6 +14,7 @@ use deepseek_gateway::metrics::Metrics;
 use deepseek_gateway::probe::attend;
 use deepseek_gateway::scene::{Found, Shared};
 use deepseek_gateway::serve::work;
+use deepseek_gateway::tls::Tls;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -65,6 +66,11 @@ impl Gate {
 
     /// In front of these addresses, of which some may be nobody's.
     pub fn at(config: GatewayConfig, keys: Keys, addresses: &[SocketAddr]) -> Self {
+        Self::over(None, config, keys, addresses)
+    }
+
+    /// With TLS, if there is any.
+    pub fn over(tls: Option<Tls>, config: GatewayConfig, keys: Keys, addresses: &[SocketAddr]) -> Self {
         let shared = Shared::new(config, keys, Metrics::new().unwrap());
         let found = addresses.iter().enumerate().map(|(at, address)| Found {
             name: format!("chat-{at}"),
@@ -78,7 +84,7 @@ impl Gate {
         let (stop, stopped) = watch::channel(false);
         let worker = {
             let shared = shared.clone();
-            thread::spawn(move || work(listener, shared, stopped))
+            thread::spawn(move || work(listener, tls, shared, stopped))
         };
         Self { address, shared, stop, worker: Some(worker) }
     }

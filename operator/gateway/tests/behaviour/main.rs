@@ -2,6 +2,9 @@
 //!
 //! | Module | What |
 //! |---|---|
+//! | `client` | clients that keep connections, speak TLS and HTTP/2 |
+//! | `connecting` | what connections clients may make |
+//! | `stopping` | how a gateway ends without losing anything |
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
@@ -12,10 +15,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod client;
 mod cluster;
+mod connecting;
 mod engine;
 mod failing;
 mod gate;
 mod passing;
 mod refusing;
 mod starting;
+mod stopping;

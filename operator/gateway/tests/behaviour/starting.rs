@@ -32,6 +32,7 @@ pub fn options(folder: &Path, engine: &Engine) -> Options {
     Options {
         config: folder.join("config.json"),
         keys: None,
+        tls: None,
         state: None,
         listen: free(),
         admin: free(),
