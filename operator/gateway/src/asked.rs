@@ -36,6 +36,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// One that may go to any replica.
+    pub(crate) fn without_body(head: Parts, priority: Priority) -> Self {
+        Self { head, body: Bytes::new(), priority, opening: None, cost: cost(0), infers: true, stream: false }
+    }
+
     pub(crate) fn request(&self) -> Request<Sent> {
         let mut request = Request::new(Sent::from(self.body.clone()));
         *request.method_mut() = self.head.method.clone();
@@ -55,14 +60,18 @@ pub(crate) fn asked(
 ) -> Result<Asked, Refusal> {
     // what is no object the engine refuses in its own words
     let found = scan(&body).unwrap_or_default();
-    if let Some(model) =
-        found.model.as_deref().filter(|model| !config.served_names.iter().any(|served| served == model))
-    {
-        return Err(unknown_model(model, &config.served_names));
-    }
+    check_model(found.model.as_deref(), config)?;
     let opening = (config.affinity && !found.opening[0].is_empty()).then(|| opening_key(found.opening));
     let (stream, cost) = (found.stream, cost(body.len()));
     Ok(Asked { head, body, priority, opening, cost, infers: route.infers, stream })
+}
+
+/// Whether the model that is asked for, if one is, is served.
+pub(crate) fn check_model(model: Option<&str>, config: &GatewayConfig) -> Result<(), Refusal> {
+    match model.filter(|model| !config.served_names.iter().any(|served| served == model)) {
+        Some(model) => Err(unknown_model(model, &config.served_names)),
+        None => Ok(()),
+    }
 }
 
 /// Whose request this is; `None` where no key is needed.

@@ -2,7 +2,8 @@
 //!
 //! | To find | Open |
 //! |---|---|
-//! | the way of one request | [`proxy`] |
+//! | the way of one request | [`proxy`], `headers` |
+//! | the way of a WebSocket | `upgrade` |
 //! | which requests are let through | [`route`], [`keys`] |
 //! | who waits, who is refused | [`admission`], [`rate`] |
 //! | which replica is chosen | [`choose`] |
@@ -29,6 +30,7 @@ pub mod budget;
 pub mod choose;
 pub mod cluster;
 pub mod events;
+mod headers;
 pub mod health;
 pub mod kept;
 pub mod keys;
@@ -49,4 +51,5 @@ pub mod serve;
 pub mod settings;
 pub mod slices;
 pub mod tls;
+mod upgrade;
 pub mod upstream;

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_counted_is_told() {
         let metrics = Metrics::new().unwrap();
-        let route = Route { name: "chat_completions", infers: true };
+        let route = Route { name: "chat_completions", infers: true, upgrades: false };
         metrics.arrived(route);
         metrics.ended(route, Ending::Completed, 200, Duration::from_millis(20), 7, 3);
         let text = String::from_utf8(metrics.text().unwrap()).unwrap();

@@ -59,12 +59,12 @@ pub fn work(
         let host = Host::new(tls, shared, stop);
         let told = host.accept(&tokio::net::TcpListener::from_std(listener)?).await;
         let drained = timeout_at(told + host.drain(), async {
-            while host.open() > 0 {
+            while host.has_guests() {
                 sleep(BREATH).await;
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(open = host.open(), "drain time is over; what still runs is cut");
+            tracing::warn!("drain time is over; what still runs is cut");
         }
         Ok(())
     })
@@ -77,12 +77,11 @@ struct Host {
     tls: Option<Tls>,
     stop: watch::Receiver<bool>,
     stopping: Rc<Cell<bool>>,
-    guests: Rc<()>,
 }
 
 impl Host {
     fn new(tls: Option<Tls>, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
-        let worker = Worker { shared, pool: Pool::default() };
+        let worker = Worker { shared, pool: Pool::default(), guests: Rc::default() };
         let pool = worker.pool.clone();
         spawn_local(async move {
             loop {
@@ -90,12 +89,12 @@ impl Host {
                 pool.sweep();
             }
         });
-        Self { worker, tls, stop, stopping: Rc::default(), guests: Rc::default() }
+        Self { worker, tls, stop, stopping: Rc::default() }
     }
 
-    /// Connections that are open.
-    fn open(&self) -> usize {
-        Rc::strong_count(&self.guests) - 1
+    /// Whether somebody is connected: all hold a clone of this one's worker.
+    fn has_guests(&self) -> bool {
+        Rc::strong_count(&self.worker.guests) > 1
     }
 
     fn drain(&self) -> Duration {

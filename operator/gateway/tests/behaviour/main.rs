@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `client` | clients that keep connections, speak TLS and HTTP/2 |
 //! | `connecting` | what connections clients may make |
+//! | `websocket` | requests that become a WebSocket |
 //! | `stopping` | how a gateway ends without losing anything |
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
@@ -25,3 +26,4 @@ mod passing;
 mod refusing;
 mod starting;
 mod stopping;
+mod websocket;
