@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayConfig {
+    /// The site, where there are several; peers are told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
     /// What clients may put into `model`.
     pub served_names: Vec<String>,
     /// The engine; it decides which routes are let through.
@@ -38,6 +41,7 @@ impl GatewayConfig {
     /// Serves nothing: of a gateway that has not been told anything yet.
     pub fn nothing() -> Self {
         Self {
+            site: None,
             served_names: Vec::new(),
             engine: EngineType::Custom,
             max_concurrent_sequences: 1,

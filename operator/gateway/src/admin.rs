@@ -1,4 +1,4 @@
-//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`.
+//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`, and `/capacity` for peers.
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -63,12 +65,51 @@ fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming
             Ok(metrics) => text(StatusCode::OK, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/debug/state" => text(StatusCode::OK, state(shared)),
-        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /debug/state\n"),
+        "/capacity" => as_json(format!("{}\n", json!(Capacity::of(shared)))),
+        "/debug/state" => as_json(format!("{:#}\n", state(shared))),
+        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /capacity and /debug/state\n"),
     }
 }
 
-fn state(shared: &Shared) -> String {
+/// What peers want to know before they send somebody over.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Capacity {
+    /// The site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Models.
+    pub served_names: Vec<String>,
+    /// Replicas that get traffic.
+    pub replicas_up: usize,
+    /// Replicas.
+    pub replicas: usize,
+    /// Requests that this gateway runs on those that get traffic.
+    pub running: u32,
+    /// Requests that may run on those.
+    pub limit: u32,
+    /// Requests that wait.
+    pub waiting: usize,
+}
+
+impl Capacity {
+    /// As it is now.
+    pub fn of(shared: &Shared) -> Self {
+        let scene = shared.scene();
+        let up = || scene.replicas.iter().filter(|replica| replica.is_up());
+        Self {
+            site: scene.config.site.clone(),
+            served_names: scene.config.served_names.clone(),
+            replicas_up: up().count(),
+            replicas: scene.replicas.len(),
+            running: up().map(|replica| replica.running()).sum(),
+            limit: up().map(|replica| replica.limit()).sum(),
+            waiting: shared.admission.waiting(),
+        }
+    }
+}
+
+fn state(shared: &Shared) -> Value {
     let scene = shared.scene();
     let replicas: Vec<_> = (scene.replicas.iter())
         .map(|replica| {
@@ -82,14 +123,19 @@ fn state(shared: &Shared) -> String {
             })
         })
         .collect();
-    let state = json!({
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": &*scene.config,
         "keys": scene.keys.len(),
         "waiting": shared.admission.waiting(),
         "replicas": replicas,
-    });
-    format!("{state:#}\n")
+    })
+}
+
+fn as_json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -148,7 +148,7 @@ async fn exchange(asked: &Asked, replica: &Replica, limit: Duration) -> Result<R
 async fn declined(answer: Response<Incoming>, mut account: Account) -> Response<Answer> {
     let (mut head, body) = answer.into_parts();
     clean(&mut head.headers);
-    let body = Limited::new(body, LONGEST).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = Limited::new(body, LONGEST).collect().await.map(Collected::to_bytes).unwrap_or_default();
     head.headers.remove(http::header::CONTENT_LENGTH);
     account.status = head.status.as_u16();
     account.close(Ending::Completed);

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 /// A configuration with short limits.
 pub fn config() -> GatewayConfig {
     GatewayConfig {
+        site: None,
         served_names: vec!["chat".into(), "default".into()],
         engine: EngineType::LlamaCpp,
         max_concurrent_sequences: 4,

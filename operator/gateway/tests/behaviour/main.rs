@@ -9,6 +9,7 @@
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
+//! | `leaving` | what becomes of the work of clients that go |
 //! | `passing` | what goes through, byte for byte |
 //! | `failing` | what happens when engines fail |
 //! | `refusing` | what the gateway refuses, and how |
@@ -22,6 +23,7 @@ mod connecting;
 mod engine;
 mod failing;
 mod gate;
+mod leaving;
 mod passing;
 mod refusing;
 mod starting;

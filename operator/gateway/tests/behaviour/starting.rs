@@ -109,6 +109,22 @@ fn without_a_configuration_it_waits_and_says_so() {
 }
 
 #[test]
+fn peers_are_told_what_is_free() {
+    let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::saying(completion("hi")));
+    let options = options(folder.path(), &engine);
+    configure(&options.config, &GatewayConfig { site: Some("north".into()), ..config() });
+    let gateway = Started::with(options);
+    gateway.says("ok");
+    let capacity = || serde_json::from_str::<serde_json::Value>(&gateway.ask("/capacity").body).unwrap();
+    eventually("its engine is up", || capacity()["replicasUp"] == 1);
+    let expected = serde_json::json!({
+        "site": "north", "servedNames": ["chat", "default"], "replicasUp": 1, "replicas": 1,
+        "running": 0, "limit": 4, "waiting": 0,
+    });
+    assert_eq!(capacity(), expected);
+}
+
+#[test]
 fn without_keys_it_refuses_everybody_until_there_are_some() {
     let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::saying(completion("hi")));
     let keys: PathBuf = folder.path().join("keys");
