@@ -26,6 +26,9 @@ pub struct GatewayConfig {
     /// Whether each request is logged, without its content.
     #[serde(default)]
     pub access_log: bool,
+    /// Where traces go, as OTLP over HTTP in JSON: `http://HOST:4318`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
@@ -47,6 +50,7 @@ impl GatewayConfig {
             max_concurrent_sequences: 1,
             affinity: true,
             access_log: false,
+            otlp_endpoint: None,
             limits: Limits::default(),
             keys_required: false,
             clients: BTreeMap::new(),

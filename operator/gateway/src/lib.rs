@@ -19,6 +19,7 @@
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
+//! | traces | [`trace`], [`export`] |
 //! | connections of clients, start and end | [`serve`], [`tls`], [`run`], [`ready`] |
 
 pub mod account;
@@ -30,6 +31,7 @@ pub mod budget;
 pub mod choose;
 pub mod cluster;
 pub mod events;
+pub mod export;
 mod headers;
 pub mod health;
 pub mod kept;
@@ -51,5 +53,6 @@ pub mod serve;
 pub mod settings;
 pub mod slices;
 pub mod tls;
+pub mod trace;
 mod upgrade;
 pub mod upstream;

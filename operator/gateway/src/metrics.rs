@@ -45,6 +45,8 @@ pub struct Metrics {
     pub queue: IntGauge,
     /// Watches of the API server that were interrupted, by stream.
     pub watch_errors: IntCounterVec,
+    /// Spans of traces, by what became of them.
+    pub spans: IntCounterVec,
 }
 
 impl Metrics {
@@ -122,6 +124,12 @@ impl Metrics {
                 "watch_errors_total",
                 "Watches of the API server that were interrupted, by stream.",
                 &["stream"],
+            )?,
+            spans: counters(
+                &registry,
+                "spans_total",
+                "Spans of traces, by what became of them (sent, dropped).",
+                &["outcome"],
             )?,
             registry,
         };

@@ -96,6 +96,9 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let route = route(&scene.config.engine, &head.method, head.uri.path()).ok_or_else(|| unknown_route(&head))?;
         let mut account = Account::open(id.to_owned(), route, scene.config.access_log, &self.shared.metrics);
+        if scene.config.otlp_endpoint.is_some() {
+            account.span = self.shared.spans.begin(&mut head.headers);
+        }
         if route.upgrades {
             return self.upgrade(scene, head, account).await;
         }

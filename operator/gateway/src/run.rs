@@ -29,7 +29,7 @@ use crate::roster::Roster;
 use crate::scene::{Found, Shared};
 use crate::settings::{Files, Settings};
 use crate::tls::{Certificate, Tls};
-use crate::{admin, probe, serve};
+use crate::{admin, export, probe, serve};
 
 /// How a gateway is started.
 #[derive(Clone, Debug)]
@@ -206,6 +206,7 @@ impl Control {
             () = probes => Ok(()),
             () = settings.attend() => Ok(()),
             () = roster.attend() => Ok(()),
+            () = export::export(shared.clone()) => Ok(()),
             () = cluster => Ok(()),
         }
     }

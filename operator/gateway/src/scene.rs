@@ -12,6 +12,7 @@ use crate::health::{Health, State};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::trace::Spans;
 
 /// Everything at one moment.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Shared {
     pub budget: RetryBudget,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Spans that have ended.
+    pub spans: Spans,
 }
 
 /// A replica that should be known.
@@ -56,6 +59,7 @@ impl Shared {
             admission: Admission::new(),
             budget: RetryBudget::new(),
             metrics,
+            spans: Spans::new(),
         })
     }
 

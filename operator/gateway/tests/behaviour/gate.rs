@@ -29,6 +29,7 @@ pub fn config() -> GatewayConfig {
         max_concurrent_sequences: 4,
         affinity: false,
         access_log: false,
+        otlp_endpoint: None,
         limits: Limits {
             queue: 2,
             queue_time: 300,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `client` | clients that keep connections, speak TLS and HTTP/2 |
 //! | `connecting` | what connections clients may make |
+//! | `telling` | traces, logs and metrics |
 //! | `websocket` | requests that become a WebSocket |
 //! | `stopping` | how a gateway ends without losing anything |
 //! | `cluster` | what an API server tells |
@@ -28,4 +29,5 @@ mod passing;
 mod refusing;
 mod starting;
 mod stopping;
+mod telling;
 mod websocket;

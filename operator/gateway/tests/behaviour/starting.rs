@@ -84,7 +84,8 @@ impl Drop for Started {
     }
 }
 
-fn send(to: SocketAddr, request: &[u8]) -> Option<Reply> {
+/// Sends a request, if anybody listens.
+pub fn send(to: SocketAddr, request: &[u8]) -> Option<Reply> {
     let mut stream = TcpStream::connect(to).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(request).ok()?;
