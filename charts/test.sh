@@ -79,6 +79,8 @@ nodeSelector: {pool: system}
 tolerations: [{key: CriticalAddonsOnly, operator: Exists}]
 crds: {install: false}
 networkPolicy: {metricsNamespaces: [monitoring], apiServerPorts: [443]}
+gateway: {enabled: false, otlpEndpoint: "http://collector.monitoring:4318"}
+nodeLoss: {taint: false}
 serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 15s}
 EOF
 ok "helm lint" "$HELM" lint --strict "$CHART"
@@ -96,9 +98,10 @@ ok "refuses a cluster that is too old" not template --kube-version 1.34.9
 
 for name in default everything open bare long; do
     ok "$name: every object has a kind and a name" holds $name 'some(has("apiVersion") and has("kind") and .metadata.name != null)'
-    ok "$name: names are unique" holds $name 'map([.kind, .metadata.name]) | length == (unique | length)'
+    ok "$name: names are unique" holds $name 'map([.kind, .metadata.name, .metadata.namespace]) | length == (unique | length)'
     ok "$name: namespaced objects name the namespace" holds $name \
-        'map(select(.kind | IN("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition") | not)) | some(.metadata.namespace == "deepseek-system")'
+        'map(select(.kind | IN("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") | not))
+         | some(.metadata.namespace | IN("deepseek-system", "kube-node-lease"))'
     ok "$name: objects have the standard labels" holds $name \
         'some(.metadata.labels | ."app.kubernetes.io/name" == "deepseek-operator" and ."app.kubernetes.io/version" and ."helm.sh/chart")'
     # kubectl reads the same text with another parser
@@ -125,7 +128,7 @@ ok "spread over nodes, and zones if there are any" holds default 'kind("Deployme
     and .affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey == "topology.kubernetes.io/zone"'
 ok "every flag" holds everything 'kind("Deployment")[0].spec.template.spec.containers[0].args == ["controller",
     "--lease=operator-deepseek-operator", "--concurrency=64", "--canary-interval=30", "--canary-timeout=60", "--log=info,kube=debug",
-    "--log-format=text", "--engine-image=LlamaCpp=registry.example/llama-server:1",
+    "--log-format=text", "--metrics-namespace=monitoring", "--otlp-endpoint=http://collector.monitoring:4318", "--engine-image=LlamaCpp=registry.example/llama-server:1",
     "--engine-image=Simulator=registry.example/sim@sha256:" + "b" * 64]'
 ok "a digest goes before the tag" holds everything \
     '[.[] | .. | .image? | strings] | length == 2 and all(. == "registry.example:5000/mirror/operator@sha256:" + "a" * 64)'
@@ -138,7 +141,9 @@ ok "the name of the Pod and its namespace" holds default 'kind("Deployment")[0].
     map(select(.valueFrom) | {(.name): .valueFrom.fieldRef.fieldPath}) | add == {POD_NAME: "metadata.name", POD_NAMESPACE: "metadata.namespace"}'
 ok "engines drain with the operator's own image" holds default 'kind("Deployment")[0].spec.template.spec.containers[0] |
     .image as $image | .env | map(select(.name == "OPERATOR_IMAGE")) == [{name: "OPERATOR_IMAGE", value: $image}]'
-ok "draining can be switched off" holds everything 'kind("Deployment")[0].spec.template.spec.containers[0].env | length == 3'
+ok "gateways run the operator's own image" holds default 'kind("Deployment")[0].spec.template.spec.containers[0] |
+    .image as $image | .env | map(select(.name == "GATEWAY_IMAGE")) == [{name: "GATEWAY_IMAGE", value: $image}]'
+ok "draining and gateways can be switched off" holds everything 'kind("Deployment")[0].spec.template.spec.containers[0].env | length == 3'
 ok "probes" holds default 'kind("Deployment")[0].spec.template.spec.containers[0] |
     .livenessProbe.httpGet == {path: "/livez", port: "admin"} and .readinessProbe.httpGet == {path: "/readyz", port: "admin"} and .ports[0].containerPort == 8080'
 ok "memory is limited, processors are not" holds default \
@@ -164,8 +169,8 @@ for name in default everything bare; do
 
     rules='[.[] | select(.kind | IN("Role", "ClusterRole")) | .rules[]]'
     ok "$name: no wildcard" holds $name "$rules | length > 0 and all([.apiGroups, .resources, .verbs, .resourceNames // []] | add | all(contains(\"*\") | not))"
-    ok "$name: no right over Secrets, tokens, roles, definitions or processes" holds $name "$rules | length > 0 and all(.resources | all(test(
-        \"secret|token|role|customresource|webhook|certificate|/exec|/attach|/proxy|/portforward|ephemeral|namespaces|persistentvolumes\") | not))"
+    ok "$name: no right over Secrets, tokens, cluster roles, definitions or processes" holds $name "$rules | length > 0 and all(.resources | all(test(
+        \"secret|token|clusterrole|customresource|webhook|certificate|/exec|/attach|/proxy|/portforward|ephemeral|namespaces|persistentvolumes\") | not))"
     ok "$name: no verb that gives rights" holds $name "$rules | all(.verbs | all(IN(\"escalate\", \"bind\", \"impersonate\") | not))"
     ok "$name: no URL" holds $name "$rules | all(has(\"nonResourceURLs\") | not)"
 done
@@ -175,14 +180,22 @@ ok "the operator's rights are exactly these" holds default '
     | [.[] | .apiGroups[] as $g | .resources[] as $r | .verbs[] | "\($g)/\($r) \(.)"] | sort == ([
         (["get", "list", "watch"][] | "deepseek-operator.io/deepseekdeployments \(.)"),
         "deepseek-operator.io/deepseekdeployments/status patch", "deepseek-operator.io/deepseekdeployments/finalizers update",
-        (["apps/deployments", "/services", "policy/poddisruptionbudgets"][] as $r | ["list", "watch", "create", "patch", "delete"][] | "\($r) \(.)"),
+        (["apps/deployments", "/services", "policy/poddisruptionbudgets", "/configmaps", "/serviceaccounts", "rbac.authorization.k8s.io/roles",
+          "rbac.authorization.k8s.io/rolebindings", "networking.k8s.io/networkpolicies"][] as $r | ["list", "watch", "create", "patch", "delete"][] | "\($r) \(.)"),
         (["/pods", "/nodes", "/persistentvolumeclaims"][] as $r | ["list", "watch"][] | "\($r) \(.)"),
+        "/configmaps get", (["get", "list", "watch"][] | "discovery.k8s.io/endpointslices \(.)"), "/pods delete", "/nodes patch",
         "events.k8s.io/events create", "events.k8s.io/events patch"] | sort)'
+ok "no right over nodes without the taint" holds everything '[.[] | select(.kind == "ClusterRole") | .rules[] | select(.resources | index("nodes")) | .verbs[]] | sort == ["list", "watch"]'
+ok "no policy without the taint" holds everything 'map(select(.kind | startswith("ValidatingAdmissionPolicy"))) | length == 0'
+ok "whoever may patch nodes is held to one taint" holds default '(kind("ServiceAccount")[0].metadata.name) as $account |
+    kind("ValidatingAdmissionPolicy")[0].spec.matchConditions[0].expression == "request.userInfo.username == \"system:serviceaccount:deepseek-system:\($account)\""
+    and kind("ValidatingAdmissionPolicyBinding")[0].spec.validationActions == ["Deny"]'
+ok "leases of nodes are only looked at" holds default 'kind("Role") | map(select(.metadata.namespace == "kube-node-lease"))[0].rules == [{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get"]}]'
 ok "in its namespace: its own lease" holds default '(kind("Deployment")[0].spec.template.spec.containers[0].args | map(select(startswith("--lease=")))[0][8:]) as $lease |
     kind("Role")[0].rules == [{apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: [$lease], verbs: ["get", "update"]},
         {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"]}]'
 ok "bindings bind the operator's account alone" holds default '(kind("ServiceAccount")[0].metadata.name) as $account |
-    map(select(.kind | endswith("Binding"))) | length == 2 and all(.subjects == [{kind: "ServiceAccount", name: $account, namespace: "deepseek-system"}])'
+    map(select(.kind | endswith("RoleBinding"))) | length == 3 and all(.subjects == [{kind: "ServiceAccount", name: $account, namespace: "deepseek-system"}])'
 # the line before each rule is a comment
 reasons() { awk '/- apiGroups:/ { n++; if (before !~ /^ *#/) { print FILENAME ": " $0; bad = 1 } } { before = $0 } END { exit bad || n < 10 }' "$CHART"/templates/*.yaml; }
 ok "every rule has a reason" reasons
@@ -194,8 +207,9 @@ ok "users: nobody writes the status" holds default \
 ok "policy: in to the admin port, out to the API server and engines" holds default 'kind("NetworkPolicy")[0].spec |
     .policyTypes == ["Ingress", "Egress"]
     and (.ingress | length == 1 and (.[0].ports | map(.port) == [8080]) and (.[0].from | length == 1 and .[0].podSelector.matchLabels."app.kubernetes.io/component" == "test"))
-    and (.egress | length == 2 and (.[0].ports | map(.port) == [443, 6443]) and (.[1].ports | map(.port) == [8000])
-        and .[1].to[0].podSelector.matchLabels == {"app.kubernetes.io/managed-by": "deepseek-operator", "app.kubernetes.io/component": "engine"})'
+    and (.egress | length == 3 and (.[0].ports | map(.port) == [443, 6443]) and (.[1].ports | map(.port) == [8000, 8080]) and (.[2].ports | map(.port) == [10250])
+        and .[1].to[0].podSelector.matchLabels == {"app.kubernetes.io/managed-by": "deepseek-operator"}
+        and .[1].to[0].podSelector.matchExpressions == [{key: "app.kubernetes.io/component", operator: "In", values: ["engine", "gateway"]}])'
 ok "policy: metrics for named namespaces" holds everything 'kind("NetworkPolicy")[0].spec |
     .ingress[0].from[1].namespaceSelector.matchExpressions[0].values == ["monitoring"] and (.egress[0].ports | map(.port) == [443])'
 ok "policy: can be left out" holds open 'kind("NetworkPolicy") | length == 0'

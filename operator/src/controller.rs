@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// A namespace whose Pods may read the metrics of engines; may be given several times.
     #[arg(long = "metrics-namespace")]
     metrics_namespaces: Vec<String>,
-    /// Where gateways send spans: an OpenTelemetry collector, such as http://collector.monitoring:4318.
+    /// Where gateways send spans: an OpenTelemetry collector, such as `http://collector.monitoring:4318`.
     #[arg(long)]
     otlp_endpoint: Option<String>,
 }

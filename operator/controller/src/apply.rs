@@ -116,8 +116,8 @@ impl Applier {
         };
         let mut left = Vec::new();
         for kind in ChildKind::ALL.into_iter().rev() {
-            let owned = self.children.get(&kind).map(|store| store.owned_by(owner)).unwrap_or_default();
-            for (name, uid) in owned.into_iter().filter(|(name, _)| !stays(kind, name)) {
+            let there = self.children.get(&kind).map(|store| store.owned_by(owner)).unwrap_or_default();
+            for (name, uid) in there.into_iter().filter(|(name, _)| !stays(kind, name)) {
                 let params = DeleteParams {
                     preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
                     ..DeleteParams::background()

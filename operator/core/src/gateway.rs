@@ -38,9 +38,6 @@ pub struct GatewayConfig {
     /// What holders of API keys may do, by the key's name; others have no limits of their own.
     #[serde(default)]
     pub clients: BTreeMap<String, Client>,
-    /// Where spans are sent, if anywhere: an OpenTelemetry collector that takes OTLP over HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otlp_endpoint: Option<String>,
 }
 
 impl GatewayConfig {

@@ -161,7 +161,7 @@ async fn a_lease_that_moves_speaks_for_the_node() {
             lease["spec"]["leaseTransitions"] = json!(beat);
         });
     }
-    assert_eq!(nodes_of(&stage, "engine"), [behind_a_wall.clone()]);
+    assert_eq!(nodes_of(&stage, "engine"), std::slice::from_ref(&behind_a_wall));
     assert!(!is_kept_off(&stage, &behind_a_wall));
 }
 

@@ -117,7 +117,8 @@ async fn doing_without_gateways_is() {
 /// A lease is renewed for ever; the first eight requests take it and keep it.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_when_the_lease_is_disturbed() {
-    let unfinished = Story { before: chat_of_two, change: None, gateways: false }.is_stable_with(Record::is_lease, 8).await;
+    let unfinished =
+        Story { before: chat_of_two, change: None, gateways: false }.is_stable_with(Record::is_lease, 8).await;
     assert_eq!(unfinished, FAULTS, "every fault happened eight times");
 }
 

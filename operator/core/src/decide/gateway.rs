@@ -67,6 +67,7 @@ impl Front {
             affinity: self.affinity,
             access_log: self.access_log,
             limits: self.limits.clone(),
+            site: None,
             keys_required: self.keys_secret.is_some(),
             clients: self.clients.clone(),
             otlp_endpoint: otlp.map(str::to_owned),
