@@ -94,7 +94,20 @@ impl Deployed {
     /// # Errors
     /// When they cannot be listed.
     pub async fn pods(&self) -> Result<Vec<Pod>> {
-        let selector = format!("deepseek-operator.io/deployment={}", self.name);
+        self.pods_of("engine").await
+    }
+
+    /// Its gateway's Pods, those that are being deleted included.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn gateways(&self) -> Result<Vec<Pod>> {
+        self.pods_of("gateway").await
+    }
+
+    async fn pods_of(&self, component: &str) -> Result<Vec<Pod>> {
+        let selector =
+            format!("deepseek-operator.io/deployment={},app.kubernetes.io/component={component}", self.name);
         Ok(self.namespace.api::<Pod>().list(&ListParams::default().labels(&selector)).await?.items)
     }
 

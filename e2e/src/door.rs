@@ -134,8 +134,28 @@ impl Stream {
     /// # Errors
     /// When the stream breaks off, or does not end in time.
     pub async fn ends(self, patience: Duration) -> Result<usize> {
-        pieces(&String::from_utf8_lossy(&whole(self.0, patience).await?))
+        match self.outcome(patience).await? {
+            StreamEnd::Done(pieces) => Ok(pieces),
+            StreamEnd::Told(event) => bail!("the stream was ended by an error event: {event}"),
+        }
     }
+
+    /// Reads to the end and tells how it ended.
+    ///
+    /// # Errors
+    /// When the stream breaks off without a word, or does not end in time.
+    pub async fn outcome(self, patience: Duration) -> Result<StreamEnd> {
+        end_of(&String::from_utf8_lossy(&whole(self.0, patience).await?))
+    }
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// As it should, after so many pieces of text.
+    Done(usize),
+    /// By this error event.
+    Told(String),
 }
 
 fn question(model: &str, tokens: u32, stream: bool) -> Value {
@@ -147,12 +167,16 @@ fn question(model: &str, tokens: u32, stream: bool) -> Value {
     })
 }
 
-/// Counts the pieces of a stream of server-sent events that ended as it should.
-fn pieces(stream: &str) -> Result<usize> {
+/// How a stream of server-sent events ended.
+fn end_of(stream: &str) -> Result<StreamEnd> {
     let events: Vec<_> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let parsed: Vec<Value> = events.iter().filter_map(|event| serde_json::from_str(event).ok()).collect();
+    if let Some(error) = parsed.last().filter(|event| event["error"].is_object()) {
+        return Ok(StreamEnd::Told(error["error"].to_string()));
+    }
     ensure!(events.last() == Some(&"[DONE]"), "the stream broke off after {} events", events.len());
-    let parsed = events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok());
-    Ok(parsed.filter(|event| event["choices"][0]["delta"]["content"].as_str().is_some_and(|s| !s.is_empty())).count())
+    let said = |event: &&Value| event["choices"][0]["delta"]["content"].as_str().is_some_and(|said| !said.is_empty());
+    Ok(StreamEnd::Done(parsed.iter().filter(said).count()))
 }
 
 #[cfg(test)]
@@ -163,7 +187,10 @@ mod tests {
     fn a_stream_counts_only_when_it_ended() {
         let piece = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
         let role = r#"data: {"choices":[{"delta":{"role":"assistant","content":""}}]}"#;
-        assert_eq!(pieces(&format!("{role}\n\n{piece}\n\n:\n{piece}\n\ndata: [DONE]\n\n")).unwrap(), 2);
-        assert!(pieces(&format!("{role}\n\n{piece}\n\n")).is_err());
+        let whole = format!("{role}\n\n{piece}\n\n:\n{piece}\n\ndata: [DONE]\n\n");
+        assert_eq!(end_of(&whole).unwrap(), StreamEnd::Done(2));
+        assert!(end_of(&format!("{role}\n\n{piece}\n\n")).is_err());
+        let told = end_of(&format!("{piece}\n\ndata: {{\"error\": {{\"code\": \"engine_lost\"}}}}\n\n")).unwrap();
+        assert!(matches!(told, StreamEnd::Told(event) if event.contains("engine_lost")));
     }
 }

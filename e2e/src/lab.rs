@@ -84,8 +84,20 @@ impl Lab {
         self.call(&["node", CLUSTER, "1", "2"]).await?;
         self.call(&["ready", CLUSTER]).await?;
         say("importing images");
+        self.import_all(archives, "all").await
+    }
+
+    /// Puts all images onto a real node.
+    ///
+    /// # Errors
+    /// When one is missing or cannot be taken.
+    pub async fn import(&self, node: &str) -> Result<()> {
+        self.import_all(&archives()?, node).await
+    }
+
+    async fn import_all(&self, archives: &[String], nodes: &str) -> Result<()> {
         let import: Vec<_> =
-            ["import", CLUSTER, "all"].into_iter().chain(archives.iter().map(String::as_str)).collect();
+            ["import", CLUSTER, nodes].into_iter().chain(archives.iter().map(String::as_str)).collect();
         self.call(&import).await.map(drop)
     }
 

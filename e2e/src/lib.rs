@@ -5,7 +5,7 @@
 //! | the stories themselves | [`scenarios`], one file each |
 //! | what they are told in: deployments that should be, and how they turn out | [`fixtures`], [`deployed`], [`namespace`] |
 //! | the cluster, the lab around it, the operator in it | [`cluster`], [`lab`], [`operator`] |
-//! | requests to engines | [`door`] |
+//! | requests to engines, and a steady load of them | [`door`], [`load`] |
 //! | who wrote what | [`audit`] |
 //! | waiting, and what is shown meanwhile | [`wait`], [`progress`] |
 //! | flags, order, results | [`options`], [`run`] |
@@ -17,6 +17,7 @@ pub mod deployed;
 pub mod door;
 pub mod fixtures;
 pub mod lab;
+pub mod load;
 pub mod namespace;
 pub mod operator;
 pub mod options;

@@ -12,12 +12,14 @@ mod foreign;
 mod killed;
 mod last_accelerator;
 mod life_cycle;
+mod node_loss;
 mod observer;
 mod placement;
 mod quickstart;
 mod quiet;
 mod refused;
 mod removing;
+mod rolling;
 mod scale;
 mod suspend;
 mod undecodable;
@@ -95,6 +97,7 @@ const GPUS: Needs = &[Need::Accelerators];
 const OPERATOR: Needs = &[Need::Operator];
 const IMAGES: Needs = &[Need::Lab("needs the image of the weights and the container runtime of a lab")];
 const RACKS: Needs = &[Need::Lab("needs the simulated racks of a lab")];
+const NODES: Needs = &[Need::Lab("cuts the power of a node"), Need::Operator];
 const AUDIT: Needs = &[Need::Lab("needs the audit log of a lab"), Need::Operator];
 const DEFINITION: Needs = &[Need::Lab("changes the CRD, which others may rely on"), Need::Operator];
 
@@ -151,6 +154,8 @@ fn disturbing() -> Lane {
         scenario!(undecodable, "undecodable", DEFINITION, "an object that cannot be read does not blind the operator"),
         scenario!(placement, "placement", RACKS, "simulated racks: what fits where, and how many"),
         scenario!(killed, "killed", OPERATOR, "the operator is killed under load, and no request is lost"),
+        scenario!(rolling, "rolling", OPERATOR, "gateways and engines are rolled under load, and no request is lost"),
+        scenario!(node_loss, "node-loss", NODES, "a node loses its power under load; what ran there runs elsewhere"),
         scenario!(life_cycle, "life-cycle", AUDIT, "the chart goes and comes back over engines that serve"),
     ]
 }
@@ -170,9 +175,10 @@ mod tests {
     fn what_a_cluster_offers_decides_what_is_told_there() {
         let everything = Offer { lab: true, operator: true, accelerators: true };
         assert!(skipped(everything).is_empty());
-        let of_the_lab = ["quickstart", "quiet", "undecodable", "placement", "life-cycle"];
+        let of_the_lab = ["quickstart", "quiet", "undecodable", "placement", "node-loss", "life-cycle"];
         assert_eq!(skipped(Offer { lab: false, ..everything }), of_the_lab);
-        assert_eq!(skipped(Offer { operator: false, ..everything }), ["quiet", "undecodable", "killed", "life-cycle"]);
+        let of_the_operator = ["quiet", "undecodable", "killed", "rolling", "node-loss", "life-cycle"];
+        assert_eq!(skipped(Offer { operator: false, ..everything }), of_the_operator);
         let of_accelerators = ["suspend", "last-accelerator", "delete"];
         assert_eq!(skipped(Offer { accelerators: false, ..everything }), of_accelerators);
     }
