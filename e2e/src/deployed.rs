@@ -106,8 +106,7 @@ impl Deployed {
     }
 
     async fn pods_of(&self, component: &str) -> Result<Vec<Pod>> {
-        let selector =
-            format!("deepseek-operator.io/deployment={},app.kubernetes.io/component={component}", self.name);
+        let selector = format!("deepseek-operator.io/deployment={},app.kubernetes.io/component={component}", self.name);
         Ok(self.namespace.api::<Pod>().list(&ListParams::default().labels(&selector)).await?.items)
     }
 

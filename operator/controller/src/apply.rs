@@ -49,9 +49,14 @@ impl Applier {
         memory: &Memory,
         planned: Resources<Planned>,
     ) -> (Resources<Applied>, Vec<String>) {
-        // side by side: none needs another, and the API server makes Services one after the other
-        let applied = planned.children.iter().map(|child| self.apply_child(leading, owner, memory, child));
-        let outcomes = futures::future::join_all(applied).await;
+        // what others refer to goes first: a binding is refused without its role, a Pod without its account. The rest side by side:
+        // none needs another, and the API server makes Services one after the other
+        let first = planned.children.partition_point(|child| child.kind.is_referred_to());
+        let mut outcomes = Vec::with_capacity(planned.children.len());
+        for wave in [&planned.children[..first], &planned.children[first..]] {
+            let applied = wave.iter().map(|child| self.apply_child(leading, owner, memory, child));
+            outcomes.extend(futures::future::join_all(applied).await);
+        }
         let left = self.sweep(leading, owner, memory, &planned).await;
         (planned.applied(outcomes), left)
     }

@@ -144,10 +144,10 @@ pub enum ChildKind {
     ServiceAccount,
     /// `rbac.authorization.k8s.io/v1` Role.
     Role,
-    /// `rbac.authorization.k8s.io/v1` RoleBinding.
-    RoleBinding,
     /// `v1` ConfigMap.
     ConfigMap,
+    /// `rbac.authorization.k8s.io/v1` RoleBinding.
+    RoleBinding,
     /// `networking.k8s.io/v1` NetworkPolicy.
     NetworkPolicy,
     /// `v1` Service.
@@ -163,13 +163,18 @@ impl ChildKind {
     pub const ALL: [Self; 8] = [
         Self::ServiceAccount,
         Self::Role,
-        Self::RoleBinding,
         Self::ConfigMap,
+        Self::RoleBinding,
         Self::NetworkPolicy,
         Self::Service,
         Self::PodDisruptionBudget,
         Self::Deployment,
     ];
+
+    /// Whether objects of kinds further down refer to it, so that it has to be there before them.
+    pub fn is_referred_to(self) -> bool {
+        self <= Self::ConfigMap
+    }
 }
 
 /// Decides everything about one deployment.
