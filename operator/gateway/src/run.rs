@@ -28,6 +28,7 @@ use crate::ready::{Need, Readiness};
 use crate::roster::Roster;
 use crate::scene::{Found, Shared};
 use crate::settings::{Files, Settings};
+use crate::socket::raise_file_limit;
 use crate::tls::{Certificate, Tls};
 use crate::{admin, export, probe, serve};
 
@@ -92,6 +93,7 @@ impl Error {
 /// # Errors
 /// When it cannot start.
 pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), Error> {
+    raise_file_limit();
     let shared = Shared::new(GatewayConfig::nothing(), Keys::default(), Metrics::new()?);
     let certificate = options.tls.clone().map(Certificate::within);
     let needs = [Need::Config, Need::Keys, Need::Replicas].into_iter();

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::proxy::Worker;
 use crate::scene::Shared;
+use crate::socket::of_client;
 use crate::tls::Tls;
 use crate::upstream::Pool;
 
@@ -140,8 +141,7 @@ impl Host {
     }
 
     async fn greet(self, stream: TcpStream) {
-        // tokens are small, and each is waited for
-        let _ = stream.set_nodelay(true);
+        of_client(&stream, Duration::from_millis(self.worker.shared.scene().config.limits.arrival));
         let Some(tls) = &self.tls else { return self.serve(stream).await };
         match tls.accept(stream).await {
             Ok(stream) => self.serve(stream).await,
