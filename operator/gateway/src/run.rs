@@ -45,7 +45,7 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where clients are served.
     pub listen: SocketAddr,
-    /// Where `/healthz`, `/readyz`, `/metrics` and `/debug/state` are served.
+    /// Where `/healthz`, `/readyz`, `/metrics`, `/capacity` and `/debug/state` are served.
     pub admin: SocketAddr,
     /// The replicas, where Kubernetes is not asked.
     pub replicas: Vec<Found>,
@@ -187,6 +187,7 @@ impl Control {
         let roster = Roster::new(shared.clone(), ready.clone(), kept);
         settings.begin(options.asks(|place| place.config_map.is_some()));
         if options.asks(|place| place.service.is_some()) {
+            ready.lacks(Need::Replicas, "the API server has not listed them yet");
             roster.recall();
         } else {
             shared.replace(&options.replicas, Health::new());

@@ -32,8 +32,8 @@ use crate::socket::of_engine;
 const LONGEST_IDLE: Duration = Duration::from_secs(4);
 /// Idle lines that are kept of one replica, by each worker.
 const MOST_IDLE: usize = 256;
-/// What is read of an answer at once.
-const READ: usize = 16 << 10;
+/// What is read of an answer at once, some dozens of tokens; also the longest head. Each stream has such a buffer while it waits.
+const READ: usize = 8 << 10;
 
 /// What is sent to an engine.
 pub type Sent = Full<Bytes>;

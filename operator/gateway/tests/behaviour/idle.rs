@@ -19,7 +19,7 @@ const STREAMS: usize = 2000;
 const HOW_MANY: &str = "DEEPSEEK_IDLE_STREAMS";
 /// For the process of the gateway.
 const TOLD: &str = "DEEPSEEK_IDLE_GATEWAY";
-/// Most memory of a stream, in bytes, without optimisation; optimised it is a third of that.
+/// Most memory of a stream, in bytes.
 const MOST: usize = 48 << 10;
 
 /// A process of its own, so that its memory is only its own.
