@@ -131,6 +131,8 @@ fn yes() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -140,5 +142,33 @@ mod tests {
         let config: GatewayConfig = serde_json::from_str(text).unwrap();
         assert_eq!(config.limits, Limits { queue: 7, ..Limits::default() });
         assert!(config.affinity && !config.keys_required);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in proptest::collection::vec(any::<u8>(), 0..64), like in r#"\{("(limits|engine|clients)":[{}\[\]",:0-9a-z]{0,9},?){0,4}\}"#) {
+            let _ = serde_json::from_slice::<GatewayConfig>(&text);
+            let _ = serde_json::from_str::<GatewayConfig>(&like);
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(
+            names in proptest::collection::vec(".{0,9}", 0..4),
+            site in proptest::option::of(".{0,9}"),
+            limit in any::<u32>(),
+            queue in any::<u32>(),
+            client in (".{0,9}", proptest::option::of(any::<u32>())),
+        ) {
+            let config = GatewayConfig {
+                served_names: names,
+                site,
+                max_concurrent_sequences: limit,
+                limits: Limits { queue: queue as usize, ..Limits::default() },
+                clients: [(client.0, Client { tokens_per_minute: client.1, ..Client::default() })].into(),
+                ..GatewayConfig::nothing()
+            };
+            let text = serde_json::to_string(&config).unwrap();
+            prop_assert_eq!(serde_json::from_str::<GatewayConfig>(&text).unwrap(), config);
+        }
     }
 }

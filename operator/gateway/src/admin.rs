@@ -18,9 +18,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use crate::ready::Readiness;
 use crate::scene::Shared;
+
+/// After an error of `accept`, such as too many open files.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Serves until it is dropped. Runs within a `LocalSet`.
 ///
@@ -34,7 +38,10 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(BREATH).await;
+            continue;
+        };
         let (shared, ready, stop) = (shared.clone(), ready.clone(), stop.clone());
         spawn_local(async move {
             let service = service_fn(move |request| {

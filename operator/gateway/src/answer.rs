@@ -8,10 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::LocalBoxFuture;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::account::{Account, Ending};
 use crate::events::Events;
@@ -20,9 +19,8 @@ use crate::refusal::Refusal;
 use crate::replica::Place;
 use crate::said::Said;
 use crate::upstream::{Line, Pool};
+use crate::wait::Wait;
 
-/// A comment, which clients of event streams skip.
-const COMMENT: &[u8] = b": waiting\n\n";
 /// Longest answer without events in which the usage is looked for.
 const LOOKED_THROUGH: usize = 256 << 10;
 
@@ -248,62 +246,13 @@ fn lost() -> Refusal {
     )
 }
 
-/// An answer that has not begun: the client has its head already, and gets comments.
-pub struct Wait {
-    answer: LocalBoxFuture<'static, Result<Response<Answer>, (Refusal, String)>>,
-    every: Duration,
-    timer: Pin<Box<Sleep>>,
-    begun: Option<Answer>,
-    over: bool,
-}
-
-impl Wait {
-    /// Waits for this answer; a comment goes out at once and then each time.
-    pub fn new(answer: LocalBoxFuture<'static, Result<Response<Answer>, (Refusal, String)>>, every: Duration) -> Self {
-        Self { answer, every, timer: Box::pin(sleep(Duration::ZERO)), begun: None, over: false }
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        if let Some(begun) = &mut self.begun {
-            return begun.poll_data(cx);
-        }
-        if self.over {
-            return Poll::Ready(None);
-        }
-        match self.answer.as_mut().poll(cx) {
-            Poll::Ready(Ok(answer)) if answer.status() == StatusCode::OK => {
-                let begun = self.begun.insert(answer.into_body());
-                begun.poll_data(cx)
-            }
-            // it is too late for a status: what would have been one becomes the last event
-            Poll::Ready(Ok(answer)) => {
-                self.over = true;
-                let message = format!("The engine answered with HTTP {}.", answer.status().as_u16());
-                let refusal = Refusal::upstream(StatusCode::BAD_GATEWAY, "engine_error", message);
-                Poll::Ready(Some(Ok(refusal.event("", 0).into())))
-            }
-            Poll::Ready(Err((refusal, id))) => {
-                self.over = true;
-                Poll::Ready(Some(Ok(refusal.event(&id, 0).into())))
-            }
-            Poll::Pending => {
-                ready!(self.timer.as_mut().poll(cx));
-                self.timer.as_mut().reset(Instant::now() + self.every);
-                // asks for the next comment
-                let _ = self.timer.as_mut().poll(cx);
-                Poll::Ready(Some(Ok(Bytes::from_static(COMMENT))))
-            }
-        }
-    }
-}
-
 impl Answer {
     /// A text of the gateway's own.
     pub fn text(text: impl Into<Bytes>) -> Self {
         Self::Own(Some(text.into()))
     }
 
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         match self {
             Self::Own(text) => Poll::Ready(text.take().map(Ok)),
             Self::Relayed(relay) => relay.poll_body(cx),

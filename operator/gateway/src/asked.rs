@@ -180,3 +180,45 @@ pub(crate) fn priority_name(priority: Priority) -> &'static str {
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("priority", HeaderValue::from_str(value).unwrap());
+        headers
+    }
+
+    #[test]
+    fn urgency_is_read_as_browsers_write_it() {
+        for (value, expected) in [
+            ("u=0", Priority::High),
+            ("i, u=2", Priority::High),
+            ("u=3", Priority::Normal),
+            ("u=7,i", Priority::Low),
+            ("i", Priority::Normal),
+            ("u=high", Priority::Normal),
+            ("", Priority::Normal),
+        ] {
+            assert_eq!(priority(&with(value), None), expected, "{value:?}");
+        }
+        assert_eq!(priority(&HeaderMap::new(), None), Priority::Normal);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_an_urgency_never_panics(value in proptest::collection::vec(any::<u8>(), 0..24), like in "[u=0-9, i]{0,12}") {
+            let mut headers = with(&like);
+            let _ = priority(&headers, None);
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                headers.insert("priority", value);
+                let _ = priority(&headers, None);
+            }
+        }
+    }
+}

@@ -13,14 +13,14 @@
 //! | what is told by files | [`settings`] |
 //! | what survives a restart | [`kept`] |
 //! | how an engine is spoken to | [`upstream`] |
-//! | how an answer reaches the client | [`answer`], [`events`] |
+//! | how an answer reaches the client | [`answer`], [`wait`], [`events`] |
 //! | what an engine says | [`said`] |
 //! | what a request asks | `asked`, [`scan`] |
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
 //! | traces | [`trace`], [`export`] |
-//! | connections of clients, start and end | [`serve`], [`tls`], [`run`], [`ready`] |
+//! | connections of clients, start and end | [`serve`], [`tls`], `socket`, [`run`], [`ready`] |
 
 pub mod account;
 pub mod admin;
@@ -52,7 +52,9 @@ pub mod scene;
 pub mod serve;
 pub mod settings;
 pub mod slices;
+mod socket;
 pub mod tls;
 pub mod trace;
 mod upgrade;
 pub mod upstream;
+pub mod wait;

@@ -19,7 +19,7 @@ use crate::health::{Signal, State};
 use crate::replica::Replica;
 use crate::said::Said;
 use crate::scene::Shared;
-use crate::upstream::{Line, Sent};
+use crate::upstream::{self, Line, Sent};
 
 /// Between two probes, and the longest that one may take.
 const PROBE: Duration = Duration::from_secs(1);
@@ -67,10 +67,11 @@ async fn probes(shared: Arc<Shared>, replica: Arc<Replica>) {
     loop {
         due.tick().await;
         let signal = probe(&replica, &shared.scene().config).await;
-        if signal == Signal::Soft && replica.heard_within(PROBE) {
-            continue;
+        match signal {
+            Some(Signal::Soft) if replica.heard_within(PROBE) => {}
+            Some(signal) => note(&shared, &replica, signal),
+            None => {}
         }
-        note(&shared, &replica, signal);
     }
 }
 
@@ -87,7 +88,7 @@ async fn canaries(shared: Arc<Shared>, replica: Arc<Replica>) {
             continue;
         }
         since = Duration::ZERO;
-        let signal = canary(&replica, &shared.scene().config).await;
+        let Some(signal) = canary(&replica, &shared.scene().config).await else { continue };
         note(&shared, &replica, signal);
         // one that failed is followed by another at once, so that a hung engine is found within 20 s
         if signal == Signal::Mute && up {
@@ -104,16 +105,17 @@ fn note(shared: &Shared, replica: &Replica, signal: Signal) {
     shared.metrics.replica_up.with_label_values(&[&replica.name]).set(i64::from(replica.is_up()));
 }
 
-async fn probe(replica: &Replica, config: &GatewayConfig) -> Signal {
+/// What a probe says; nothing when it could not be made.
+async fn probe(replica: &Replica, config: &GatewayConfig) -> Option<Signal> {
     let asked = timeout(PROBE, async {
-        let mut line = Line::open(replica.address, PROBE).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::TimedOut => Signal::Soft,
-            _ => Signal::Hard,
-        })?;
-        let answer = line.send(get(health_path(&config.engine))).await.map_err(|_| Signal::Hard)?;
-        Ok::<_, Signal>(if answer.status().is_success() { Signal::Probed } else { Signal::Soft })
+        let mut line = match Line::open(replica.address, PROBE).await {
+            Ok(line) => line,
+            Err(error) => return upstream::signal(&error),
+        };
+        let Ok(answer) = line.send(get(health_path(&config.engine))).await else { return Some(Signal::Hard) };
+        Some(if answer.status().is_success() { Signal::Probed } else { Signal::Soft })
     });
-    asked.await.unwrap_or(Ok(Signal::Soft)).unwrap_or_else(|signal| signal)
+    asked.await.unwrap_or(Some(Signal::Soft))
 }
 
 fn health_path(engine: &EngineType) -> &'static str {
@@ -124,15 +126,16 @@ fn health_path(engine: &EngineType) -> &'static str {
     }
 }
 
-async fn canary(replica: &Replica, config: &GatewayConfig) -> Signal {
+/// What a canary says; nothing when there is no connection, of which probes say enough.
+async fn canary(replica: &Replica, config: &GatewayConfig) -> Option<Signal> {
+    let mut line = Line::open(replica.address, PROBE).await.ok()?;
     let asked = timeout(CANARY_LIMIT, async {
-        let mut line = Line::open(replica.address, PROBE).await.ok()?;
         let answer = line.send(question(config)).await.ok().filter(|answer| answer.status().is_success())?;
         let mut said = Said::default();
         said.note(&text(&mut line, answer.into_body()).await?);
         (said.pieces > 0 || said.usage.is_some_and(|usage| usage.completion_tokens > 0)).then_some(())
     });
-    if matches!(asked.await, Ok(Some(()))) { Signal::Sang } else { Signal::Mute }
+    Some(if matches!(asked.await, Ok(Some(()))) { Signal::Sang } else { Signal::Mute })
 }
 
 /// The whole answer, if it is no longer than an answer to a canary can be.

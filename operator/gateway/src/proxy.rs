@@ -17,7 +17,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::account::{Account, Ending};
 use crate::admission::Refused;
-use crate::answer::{Answer, Broken, Relay, Wait};
+use crate::answer::{Answer, Broken, Relay};
 use crate::asked::{Asked, asked, authenticate, collect, priority, priority_name};
 use crate::choose::{by_load, by_opening};
 use crate::headers::{REQUEST_ID, clean, is_events, own_form, request_id};
@@ -27,6 +27,7 @@ use crate::replica::{Place, Replica};
 use crate::route::route;
 use crate::scene::{Scene, Shared};
 use crate::upstream::{Line, Lost, Pool};
+use crate::wait::Wait;
 
 /// How long a stream that has begun without a word is kept back to see whether it is an abort.
 const DOUBT: Duration = Duration::from_millis(50);
@@ -215,7 +216,7 @@ impl Worker {
         };
         let (line, answer) = match exchanged {
             Ok(Ok(exchanged)) => exchanged,
-            Ok(Err(lost)) => return failed(account, lost.why, Some(lost.signal), lost.refusal()),
+            Ok(Err(lost)) => return failed(account, lost.why, lost.signal, lost.refusal()),
             Err(_) => return failed(account, "timeout", Some(Signal::Soft), too_slow(limits.first_byte)),
         };
         let mut account = account;

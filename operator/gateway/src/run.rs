@@ -28,6 +28,7 @@ use crate::ready::{Need, Readiness};
 use crate::roster::Roster;
 use crate::scene::{Found, Shared};
 use crate::settings::{Files, Settings};
+use crate::socket::raise_file_limit;
 use crate::tls::{Certificate, Tls};
 use crate::{admin, export, probe, serve};
 
@@ -44,7 +45,7 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where clients are served.
     pub listen: SocketAddr,
-    /// Where `/healthz`, `/readyz`, `/metrics` and `/debug/state` are served.
+    /// Where `/healthz`, `/readyz`, `/metrics`, `/capacity` and `/debug/state` are served.
     pub admin: SocketAddr,
     /// The replicas, where Kubernetes is not asked.
     pub replicas: Vec<Found>,
@@ -92,6 +93,7 @@ impl Error {
 /// # Errors
 /// When it cannot start.
 pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), Error> {
+    raise_file_limit();
     let shared = Shared::new(GatewayConfig::nothing(), Keys::default(), Metrics::new()?);
     let certificate = options.tls.clone().map(Certificate::within);
     let needs = [Need::Config, Need::Keys, Need::Replicas].into_iter();
@@ -185,6 +187,7 @@ impl Control {
         let roster = Roster::new(shared.clone(), ready.clone(), kept);
         settings.begin(options.asks(|place| place.config_map.is_some()));
         if options.asks(|place| place.service.is_some()) {
+            ready.lacks(Need::Replicas, "the API server has not listed them yet");
             roster.recall();
         } else {
             shared.replace(&options.replicas, Health::new());

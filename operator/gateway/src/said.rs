@@ -110,6 +110,9 @@ pub fn usage(event: &[u8]) -> Option<Usage> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
     fn said(events: &[&str]) -> Said {
@@ -168,5 +171,34 @@ mod tests {
         let quoting = r#"{"choices":[{"delta":{"content":"say \"finish_reason\":\"abort\" and \"usage\":{\"prompt_tokens\":1}"}}]}"#;
         let said = said(&[quoting]);
         assert_eq!((said.pieces, said.finished, said.usage), (1, false, None));
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_panics(event in proptest::collection::vec(any::<u8>(), 0..64)) {
+            Said::default().note(&event);
+        }
+
+        #[test]
+        fn it_never_panics_on_what_looks_like_an_event(
+            event in r#"(data: )?[{}\[\]",:\\ a1]{0,9}("(usage|content|finish_reason|delta)")?[{}\[\]",:\\ a1]{0,9}"#,
+        ) {
+            Said::default().note(event.as_bytes());
+        }
+
+        #[test]
+        fn whatever_a_model_says_it_is_one_piece_that_ends_nothing(words in ".{1,40}", pretty in any::<bool>()) {
+            let event = json!({"choices": [{"delta": {"content": words}, "finish_reason": null}]});
+            let event = if pretty { serde_json::to_string_pretty(&event) } else { serde_json::to_string(&event) }.unwrap();
+            let said = said(&[&event]);
+            prop_assert_eq!((said.pieces, said.finished, said.done, said.usage), (1, false, false, None));
+        }
+
+        #[test]
+        fn usage_is_what_a_parser_finds(read in any::<u32>(), made in any::<u32>(), words in ".{0,20}") {
+            let event = json!({"text": words, "usage": {"prompt_tokens": read, "completion_tokens": made}}).to_string();
+            let usage = said(&[&event]).usage.unwrap();
+            prop_assert_eq!((usage.prompt_tokens, usage.completion_tokens), (read.into(), made.into()));
+        }
     }
 }

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::proxy::Worker;
 use crate::scene::Shared;
+use crate::socket::of_client;
 use crate::tls::Tls;
 use crate::upstream::Pool;
 
@@ -140,9 +141,15 @@ impl Host {
     }
 
     async fn greet(self, stream: TcpStream) {
-        // tokens are small, and each is waited for
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else { return self.serve(stream).await };
+        of_client(&stream, Duration::from_millis(self.worker.shared.scene().config.limits.arrival));
+        match &self.tls {
+            None => self.serve(stream).await,
+            // in a box of its own: otherwise connections without TLS would be as large as those with it
+            Some(tls) => Box::pin(self.serve_over(tls, stream)).await,
+        }
+    }
+
+    async fn serve_over(&self, tls: &Tls, stream: TcpStream) {
         match tls.accept(stream).await {
             Ok(stream) => self.serve(stream).await,
             Err(error) => tracing::debug!(%error, "no TLS connection"),

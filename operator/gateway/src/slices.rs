@@ -105,6 +105,7 @@ fn port(slice: &SeenSlice) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -160,5 +161,17 @@ mod tests {
         let empty: SeenSlice =
             serde_json::from_value(json!({"metadata": {}, "endpoints": null, "ports": null})).unwrap();
         assert!(replicas([&empty, &slice(&json!([{"addresses": ["engine.example"]}]))]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn each_pod_is_one_replica(entries in proptest::collection::vec(("[a-c]", "10\\.0\\.0\\.[0-9]|fd00::[0-9]|x", any::<bool>()), 0..9)) {
+            let all: Vec<_> = entries.iter().map(|(pod, address, leaving)| slice(&json!([endpoint(pod, address, *leaving)]))).collect();
+            let found = replicas(&all);
+            let mut backwards = all;
+            backwards.reverse();
+            prop_assert_eq!(&found, &replicas(&backwards), "whatever the order");
+            prop_assert!(found.windows(2).all(|two| two[0].name < two[1].name));
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::proxy::{Worker, refused};
 use crate::refusal::{Refusal, too_slow};
 use crate::replica::{Place, Replica};
 use crate::scene::Scene;
+use crate::socket::of_engine;
 use crate::upstream::{Lost, Sent};
 
 /// Longest answer of an engine that refuses.
@@ -85,7 +86,9 @@ impl Worker {
                 Ok(Err(lost)) => lost,
                 Err(_) => return Err(refused(account, too_slow(limits.first_byte))),
             };
-            place.replica.note(lost.signal);
+            if let Some(signal) = lost.signal {
+                place.replica.note(signal);
+            }
             let others = scene.replicas.iter().any(|other| other.is_up() && !Arc::ptr_eq(other, &place.replica));
             if avoided.is_some() || !others || !self.shared.budget.take() {
                 return Err(refused(account, lost.refusal()));
@@ -136,7 +139,7 @@ async fn exchange(asked: &Asked, replica: &Replica, limit: Duration) -> Result<R
     let stream = timeout(limit, TcpStream::connect(replica.address)).await;
     let stream = stream.map_err(|_| std::io::ErrorKind::TimedOut.into()).and_then(|stream| stream);
     let stream = stream.map_err(|error| Lost::unreachable(&error))?;
-    let _ = stream.set_nodelay(true);
+    of_engine(&stream);
     let (mut sender, connection) =
         handshake::<_, Sent>(TokioIo::new(stream)).await.map_err(|error| Lost::reset(&error))?;
     // its errors come back with the answer

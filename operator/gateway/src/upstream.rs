@@ -25,14 +25,15 @@ use tokio::time::timeout;
 
 use crate::health::Signal;
 use crate::refusal::Refusal;
+use crate::socket::of_engine;
 
 /// Engines close idle connections after five seconds (uvicorn and cpp-httplib both do unless told otherwise); a line that is about
 /// to be closed is not taken.
 const LONGEST_IDLE: Duration = Duration::from_secs(4);
 /// Idle lines that are kept of one replica, by each worker.
 const MOST_IDLE: usize = 256;
-/// What is read of an answer at once.
-const READ: usize = 16 << 10;
+/// What is read of an answer at once, some dozens of tokens; also the longest head. Each stream has such a buffer while it waits.
+const READ: usize = 8 << 10;
 
 /// What is sent to an engine.
 pub type Sent = Full<Bytes>;
@@ -52,7 +53,7 @@ impl Line {
     /// When nobody listens, or nobody answers within the limit ([`io::ErrorKind::TimedOut`]).
     pub async fn open(address: SocketAddr, limit: Duration) -> io::Result<Self> {
         let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        stream.set_nodelay(true)?;
+        of_engine(&stream);
         let mut builder = Builder::new();
         builder.read_buf_exact_size(Some(READ));
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -112,24 +113,40 @@ fn drive(driver: &mut Connection<TokioIo<TcpStream>, Sent>, over: &mut bool, cx:
 /// A replica that could not be asked, or did not answer.
 pub(crate) struct Lost {
     pub(crate) why: &'static str,
-    pub(crate) signal: Signal,
+    pub(crate) signal: Option<Signal>,
     told: String,
 }
 
 impl Lost {
     pub(crate) fn unreachable(error: &io::Error) -> Self {
-        let timed_out = error.kind() == io::ErrorKind::TimedOut;
-        let (why, signal) = if timed_out { ("connect_timeout", Signal::Soft) } else { ("refused", Signal::Hard) };
-        Self { why, signal, told: error.to_string() }
+        let why = match error.kind() {
+            io::ErrorKind::TimedOut => "connect_timeout",
+            io::ErrorKind::ConnectionRefused => "refused",
+            _ => "unreachable",
+        };
+        Self { why, signal: signal(error), told: error.to_string() }
     }
 
     pub(crate) fn reset(error: &hyper::Error) -> Self {
-        Self { why: "reset", signal: Signal::Hard, told: error.to_string() }
+        Self { why: "reset", signal: Some(Signal::Hard), told: error.to_string() }
     }
 
     pub(crate) fn refusal(&self) -> Refusal {
         tracing::debug!(why = self.why, error = self.told, "replica lost");
         Refusal::upstream(StatusCode::BAD_GATEWAY, "engine_lost", "The engine did not answer. Send the request again.")
+    }
+}
+
+/// What it says of a replica that no connection could be made; nothing when the cause is on this side, such as too many open files.
+pub(crate) fn signal(error: &io::Error) -> Option<Signal> {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Some(Signal::Soft),
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Some(Signal::Hard),
+        _ => None,
     }
 }
 
@@ -180,5 +197,20 @@ impl Pool {
             idle.retain(|idle| idle.since.elapsed() <= LONGEST_IDLE);
             !idle.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_here_says_nothing_of_a_replica() {
+        let of = |kind: io::ErrorKind| signal(&kind.into());
+        assert_eq!(of(io::ErrorKind::ConnectionRefused), Some(Signal::Hard));
+        assert_eq!(of(io::ErrorKind::TimedOut), Some(Signal::Soft));
+        let too_many_open_files = io::Error::from_raw_os_error(24);
+        assert_eq!(signal(&too_many_open_files), None);
+        assert_eq!(of(io::ErrorKind::AddrNotAvailable), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Engines to order: each answers every request with the next of its scripts, the last one over and over.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,6 +16,10 @@ pub enum Step {
     Wait(Duration),
     /// Closes the connection.
     Close,
+    /// Sends nothing more, and still listens.
+    HalfClose,
+    /// Ends the connection without a word of TCP's.
+    Reset,
     /// Waits until the client has gone.
     UntilGone,
     /// Sends back what comes, until the client has gone or has said "bye".
@@ -32,6 +36,15 @@ pub struct Engine {
 impl Engine {
     /// One that follows these scripts.
     pub fn with(scripts: Vec<Vec<Step>>) -> Self {
+        Self::new(scripts, false)
+    }
+
+    /// One that follows these scripts with requests, and answers probes well.
+    pub fn seeming_well(scripts: Vec<Vec<Step>>) -> Self {
+        Self::new(scripts, true)
+    }
+
+    fn new(scripts: Vec<Vec<Step>>, well: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, gone) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
@@ -39,7 +52,7 @@ impl Engine {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (scripts, all, left, turn) = (scripts.clone(), all.clone(), left.clone(), turn.clone());
-                thread::spawn(move || attend(stream, &scripts, &all, &left, &turn));
+                thread::spawn(move || attend(stream, &scripts, well, &all, &left, &turn));
             }
         });
         Self { address, seen, gone }
@@ -64,11 +77,16 @@ impl Engine {
 fn attend(
     mut stream: TcpStream,
     scripts: &[Vec<Step>],
+    well: bool,
     seen: &Mutex<Vec<String>>,
     gone: &AtomicUsize,
     turn: &AtomicUsize,
 ) {
     while let Some(request) = read(&stream) {
+        if well && (request.starts_with("GET /health") || request.contains("\"ping\"")) {
+            let _ = stream.write_all(&completion("pong"));
+            continue;
+        }
         seen.lock().unwrap().push(request);
         let script = &scripts[turn.fetch_add(1, Ordering::SeqCst).min(scripts.len() - 1)];
         for step in script {
@@ -80,6 +98,12 @@ fn attend(
                 }
                 Step::Wait(time) => thread::sleep(*time),
                 Step::Close => return,
+                Step::HalfClose => {
+                    let _ = stream.shutdown(Shutdown::Write);
+                    let _ = stream.read(&mut [0]);
+                    return;
+                }
+                Step::Reset => return reset(stream),
                 Step::Echo => {
                     let mut buffer = [0; 1024];
                     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -98,6 +122,13 @@ fn attend(
             }
         }
     }
+}
+
+fn reset(stream: TcpStream) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _within = runtime.enter();
+    stream.set_nonblocking(true).unwrap();
+    tokio::net::TcpStream::from_std(stream).unwrap().set_zero_linger().unwrap();
 }
 
 fn read(stream: &TcpStream) -> Option<String> {

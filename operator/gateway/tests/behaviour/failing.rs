@@ -63,7 +63,13 @@ fn a_stream_that_aborts_before_a_word_is_tried_again() {
 
 #[test]
 fn a_stream_that_breaks_off_ends_with_an_error_event() {
-    for last in [vec![Step::Close], vec![Step::Wait(Duration::from_secs(3))], vec![Step::Send(b"zz\r\n".to_vec())]] {
+    for last in [
+        vec![Step::Close],
+        vec![Step::HalfClose],
+        vec![Step::Wait(Duration::from_millis(50)), Step::Reset],
+        vec![Step::Wait(Duration::from_secs(3))],
+        vec![Step::Send(b"zz\r\n".to_vec())],
+    ] {
         let mut script =
             vec![Step::Send(stream_head()), Step::Send(chunk(&token("a"))), Step::Send(chunk("data: {\"half"))];
         script.extend(last);
@@ -91,6 +97,53 @@ fn an_answer_in_one_piece_that_breaks_off_is_cut() {
     let gate = Gate::before(&[&engine]);
     let reply = gate.chat(ASK);
     assert!(reply.body.len() < 900, "half of it is not made to look like the whole: {reply:?}");
+}
+
+#[test]
+fn an_engine_that_hangs_after_its_head_is_given_up() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n";
+    for head in [head.to_vec(), stream_head()] {
+        let engine = Engine::with(vec![vec![Step::Send(head), Step::UntilGone]]);
+        let gate = Gate::before(&[&engine]);
+        let reply = gate.chat(STREAM);
+        assert!(reply.took < Duration::from_secs(3), "{reply:?}");
+        assert!(reply.body.contains("engine_lost"), "nothing had been said yet: {reply:?}");
+        eventually("the engine is left alone", || engine.gone() == 1);
+        eventually("its place is free", || gate.shared.scene().replicas[0].running() == 0);
+    }
+}
+
+#[test]
+fn garbage_and_resets_are_told_in_the_gateways_own_words() {
+    for bad in [
+        vec![Step::Reset],
+        vec![Step::Close],
+        vec![Step::HalfClose],
+        vec![Step::Send(b"\0\x01\x02 garbage\r\n\r\n".to_vec()), Step::UntilGone],
+        vec![Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n".to_vec()), Step::UntilGone],
+        vec![Step::Send([b"HTTP/1.1 200 OK\r\nx-long: ".to_vec(), vec![b'x'; 1 << 20]].concat()), Step::UntilGone],
+    ] {
+        let engine = Engine::with(vec![bad]);
+        let reply = Gate::before(&[&engine]).chat(ASK);
+        assert_eq!((reply.status, reply.error()["code"].as_str()), (502, Some("engine_lost")), "{reply:?}");
+        assert!(reply.took < Duration::from_secs(3), "{reply:?}");
+    }
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_goes_through_and_is_counted() {
+    let page = "<html>captive portal</html>";
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+    let engine = Engine::saying(answer);
+    let gate = Gate::before(&[&engine]);
+    for body in [ASK, STREAM] {
+        let reply = gate.chat(body);
+        assert_eq!((reply.status, reply.body.as_str()), (200, page));
+    }
+    eventually("both are counted", || {
+        gate.counts(r#"requests_total{code="200",ending="completed",route="chat_completions"} 2"#)
+    });
+    assert!(gate.counts("deepseek_gateway_completion_tokens_total 0"), "as answers without a token");
 }
 
 #[test]

@@ -87,3 +87,18 @@ fn out_of_the_queue() {
         assert_eq!(engine.seen().len(), 1);
     }
 }
+
+#[test]
+fn who_does_not_read_what_it_asked_for_is_given_up() {
+    let flood = chunk(&token(&"x".repeat(8 << 10)));
+    let script = std::iter::once(Step::Send(stream_head())).chain((0..4000).map(|_| Step::Send(flood.clone())));
+    let engine = Engine::with(vec![script.collect()]);
+    let limits = Limits { arrival: 500, silence: 60_000, ..config().limits };
+    let gate = Gate::with(GatewayConfig { limits, ..config() }, Keys::default(), &[&engine]);
+    let open = gate.send(&post(STREAM));
+    eventually("it runs", || gate.shared.scene().replicas[0].running() == 1);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(gate.shared.scene().replicas[0].running(), 1, "there is more than the buffers hold");
+    eventually("its place is free", || gate.shared.scene().replicas[0].running() == 0);
+    drop(open);
+}

@@ -23,7 +23,7 @@ pub struct Started {
 }
 
 /// An address that is free.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
