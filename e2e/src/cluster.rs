@@ -54,6 +54,18 @@ impl Cluster {
         Ok(Self { client: Client::try_from(config)?, ways: Ways::Lab(Box::new(lab)) })
     }
 
+    /// Talks to the API server as another user, as administrators may.
+    ///
+    /// # Errors
+    /// When it is not a lab's cluster.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let kubeconfig = self.needed_lab()?.kubeconfig().await?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.proxy_url = None;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Ok(Client::try_from(config)?)
+    }
+
     /// The lab, if it is one's.
     pub fn lab(&self) -> Option<&Lab> {
         match &self.ways {

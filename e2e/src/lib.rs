@@ -4,6 +4,8 @@
 //! |---|---|
 //! | the stories themselves | [`scenarios`], one file each |
 //! | what they are told in: deployments that should be, and how they turn out | [`fixtures`], [`deployed`], [`namespace`] |
+//! | nodes that may be broken | [`own_nodes`] |
+//! | what benchmarks share | [`bench`] |
 //! | the cluster, the lab around it, the operator in it | [`cluster`], [`lab`], [`operator`] |
 //! | requests to engines, and a steady load of them | [`door`], [`load`] |
 //! | who wrote what | [`audit`] |
@@ -11,6 +13,7 @@
 //! | flags, order, results | [`options`], [`run`] |
 
 pub mod audit;
+pub mod bench;
 pub mod cluster;
 pub mod command;
 pub mod deployed;
@@ -21,6 +24,7 @@ pub mod load;
 pub mod namespace;
 pub mod operator;
 pub mod options;
+pub mod own_nodes;
 pub mod progress;
 pub mod run;
 pub mod scarce;

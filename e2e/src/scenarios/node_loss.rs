@@ -1,106 +1,216 @@
-//! A node loses its power. Kubernetes with its defaults notices after a minute; clients notice a few seconds.
+//! Nodes are lost, cut off, and come back. Kubernetes with its defaults notices after a minute; clients notice a few seconds.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use deepseek_crds::condition::{ConditionType, Reason};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 
 use crate::deployed::{Deployed, TOLD};
 use crate::fixtures::{TINY, real};
 use crate::lab::{CLUSTER, Lab};
-use crate::load::{Load, felt};
+use crate::load::{Felt, Load, felt};
 use crate::namespace::Namespace;
+use crate::own_nodes::{self, PRODUCT, node_of, number};
 use crate::progress::say;
 use crate::wait::eventually;
 
-/// Nodes of this scenario's own, each with one accelerator of a product that no other has.
-const NODES: [&str; 3] = ["3", "4", "5"];
-const PRODUCT: (&str, &str) = ("NVIDIA-L40S", "nvidia-l40s");
 const PER_SECOND: u32 = 10;
-/// New requests succeed again within this time; the issue's own promise to clients.
+/// New requests succeed again within this time.
 const GAP: Duration = Duration::from_secs(4);
-/// From the fault to a replacement that answers: 15 s and the engine's own start.
+/// From the fault to a replacement that answers: 15 s, and the engine's own start on a small machine.
 const REPLACED: Duration = Duration::from_secs(30);
+/// Until a node that answers again takes Pods.
+const USED_AGAIN: Duration = Duration::from_secs(60);
 
-/// Two replicas and a spare node; one of the two goes dark, and comes back.
+/// On three nodes: power lost with a spare node, with none, and with the API server gone; a kubelet that is merely frozen.
 pub async fn tell(namespace: Namespace) -> Result<()> {
     let lab = namespace.world.cluster.needed_lab()?;
-    add_nodes(lab).await?;
-    let told = lose_one(&namespace, lab).await;
-    lab.call(&["heal", "all"]).await?;
-    lab.call(&[&["remove", CLUSTER], &NODES[..]].concat()).await?;
+    own_nodes::add(lab).await?;
+    let told = lose_nodes(&namespace, lab).await;
+    own_nodes::remove(lab).await?;
     told
 }
 
-async fn add_nodes(lab: &Lab) -> Result<()> {
-    for node in NODES {
-        lab.call(&["gpus", CLUSTER, node, "1", PRODUCT.0]).await?;
-    }
-    lab.call(&[&["node", CLUSTER], &NODES[..]].concat()).await?;
-    lab.call(&["ready", CLUSTER, "60"]).await?;
-    for node in NODES {
-        lab.import(node).await?;
-    }
-    Ok(())
-}
-
-async fn lose_one(namespace: &Namespace, lab: &Lab) -> Result<()> {
-    let chat = namespace.apply(&real("chat", &namespace.world.options).on(PRODUCT.1).times(2)).await?;
+async fn lose_nodes(namespace: &Namespace, lab: &Lab) -> Result<()> {
+    only_one_taint_may_be_set(namespace).await?;
+    let chat = namespace.apply(&real("chat", &namespace.world.options).on(PRODUCT).times(2)).await?;
     chat.is_ready().await?;
     chat.answers(TINY).await?;
-    let lost = node_of(chat.pods().await?.first().context("no Pod")?)?;
-    let load = Load::start(&chat.service().await?, TINY, PER_SECOND);
-    eventually("the load to flow", TOLD, || async {
-        ensure!(load.answered() >= 20, "{} answers", load.answered());
-        Ok(())
-    })
-    .await?;
-
-    let (fault, number) = (load.now(), lost.trim_start_matches("east-n").to_owned());
-    say(format_args!("{lost} loses its power"));
-    lab.call(&["fault", "power", CLUSTER, &number]).await?;
-    eventually("a replica on another node", REPLACED, || async { elsewhere(&chat, &lost).await }).await?;
-    say(format_args!("two replicas run elsewhere {:.1} s later", load.now().saturating_sub(fault).as_secs_f64()));
-    chat.is_ready().await?;
-    let felt = felt(&load.end().await, fault)?;
-    say(format_args!(
-        "clients: lost {} in {:.1} s, {} streams told of their end, longest wait {:.1} s",
-        felt.lost,
-        felt.gap.as_secs_f64(),
-        felt.told,
-        felt.longest.as_secs_f64()
-    ));
-    ensure!(felt.gap <= GAP, "new requests failed for {:.1} s: {:?}", felt.gap.as_secs_f64(), felt.example);
-    chat.says(ConditionType::NodesReachable, "False", Reason::NodeLost, TOLD).await?;
-    ensure!(is_kept_off(namespace, &lost).await?, "{lost} has no taint");
-
-    lab.call(&["heal", "power", CLUSTER, &number]).await?;
-    eventually("the node to be used again", Duration::from_secs(60), || async {
-        ensure!(!is_kept_off(namespace, &lost).await?, "{lost} is still tainted");
-        Ok(())
-    })
-    .await?;
-    chat.has_pods(2).await?;
-    chat.is_ready().await
+    let story = Story { namespace, lab, chat };
+    story.replaced_where_there_is_room().await?;
+    story.without_the_api_server().await?;
+    story.no_room_and_back_in_time().await
 }
 
-/// Two replicas are Ready on nodes that live.
-async fn elsewhere(chat: &Deployed, lost: &str) -> Result<()> {
-    let pods = chat.pods().await?;
-    let alive = pods.iter().filter(|pod| node_of(pod).is_ok_and(|node| node != lost));
-    let ready = alive.filter(|pod| crate::operator::is_ready(pod)).count();
-    ensure!(ready == 2, "{ready} are Ready elsewhere");
+/// What the admission policy leaves of the right to patch nodes.
+async fn only_one_taint_may_be_set(namespace: &Namespace) -> Result<()> {
+    let operator = namespace.world.cluster.client_as(&namespace.world.operator.user().await?).await?;
+    let nodes = Api::<Node>::all(operator);
+    let taint = |key: &str, effect: &str| json!({"spec": {"taints": [{"key": key, "effect": effect}]}});
+    let ours = "deepseek-operator.io/unreachable";
+    let refused = [
+        json!({"metadata": {"labels": {"a": "b"}}}),
+        json!({"metadata": {"annotations": {"a": "b"}}}),
+        json!({"spec": {"unschedulable": true}}),
+        taint("theirs", "NoSchedule"),
+        taint(ours, "NoExecute"),
+    ];
+    let sent = async |patch: &Value| nodes.patch("east-n3", &PatchParams::default(), &Patch::Merge(patch)).await;
+    for patch in &refused {
+        let answer = sent(patch).await;
+        let denied = matches!(&answer, Err(kube::Error::Api(status)) if status.message.contains("the operator"));
+        ensure!(denied, "{patch} is not refused: {:?}", answer.map(|node| node.spec));
+    }
+    sent(&taint(ours, "NoSchedule")).await.context("the one taint is refused")?;
+    sent(&json!({"spec": {"taints": null}})).await.context("the taint cannot be taken away")?;
     Ok(())
 }
 
-fn node_of(pod: &Pod) -> Result<String> {
-    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("the Pod is on no node")
+struct Story<'a> {
+    namespace: &'a Namespace,
+    lab: &'a Lab,
+    chat: Deployed,
 }
 
-async fn is_kept_off(namespace: &Namespace, name: &str) -> Result<bool> {
-    let node = Api::<Node>::all(namespace.client()).get(name).await?;
-    let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
-    Ok(taints.iter().any(|taint| taint.key == "deepseek-operator.io/unreachable"))
+impl Story<'_> {
+    /// A node loses its power, and another one is free.
+    async fn replaced_where_there_is_room(&self) -> Result<()> {
+        let (lost, load) = (self.one_with_a_replica().await?, self.load().await?);
+        let fault = load.now();
+        self.fault("power", &lost).await?;
+        self.serves_without(&lost, REPLACED).await?;
+        say(format_args!(
+            "replaced {:.1} s after the power of {lost} went",
+            load.now().saturating_sub(fault).as_secs_f64()
+        ));
+        self.chat.is_ready().await?;
+        is_short(&felt(&load.end().await, fault)?)?;
+        ensure!(self.is_kept_off(&lost).await?, "{lost} has no taint");
+        self.heal("power", &lost).await?;
+        self.is_used_again(&lost).await?;
+        self.chat.has_pods(2).await?;
+        self.chat.is_ready().await
+    }
+
+    /// The API server is frozen when a cable is pulled: gateways judge for themselves.
+    async fn without_the_api_server(&self) -> Result<()> {
+        let (lost, load) = (self.one_with_a_replica().await?, self.load().await?);
+        let fault = load.now();
+        self.lab.call(&["fault", "freeze-api", CLUSTER]).await?;
+        self.fault("cable", &lost).await?;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        self.lab.call(&["heal", "freeze-api", CLUSTER]).await?;
+        let felt = felt(&load.end().await, fault)?;
+        is_short(&felt)?;
+        self.serves_without(&lost, REPLACED).await?;
+        self.heal("cable", &lost).await?;
+        self.is_used_again(&lost).await?;
+        self.chat.has_pods(2).await?;
+        self.chat.is_ready().await
+    }
+
+    /// Every accelerator is taken when a cable is pulled: the replica waits, and is there again with it. The same with a kubelet
+    /// that is frozen for longer than Kubernetes waits.
+    async fn no_room_and_back_in_time(&self) -> Result<()> {
+        self.chat.scale(3).await?;
+        self.chat.is_ready().await?;
+        let (lost, before) = (self.one_with_a_replica().await?, self.chat.pod_uids().await?);
+        self.fault("cable", &lost).await?;
+        self.chat.says(ConditionType::NodesReachable, "False", Reason::NodeLost, TOLD).await?;
+        self.chat.says(ConditionType::Placed, "False", Reason::InsufficientAccelerators, TOLD).await?;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        self.heal("cable", &lost).await?;
+        self.chat.is_ready().await?;
+        ensure!(self.chat.pod_uids().await? == before, "a replica was replaced, though there is no room for another");
+        self.is_used_again(&lost).await?;
+
+        let load = self.load().await?;
+        let fault = load.now();
+        self.fault("freeze-kubelet", &lost).await?;
+        eventually("Kubernetes to call the node NotReady", Duration::from_secs(80), || async {
+            ensure!(!self.is_node_ready(&lost).await?, "it is Ready");
+            Ok(())
+        })
+        .await?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let felt = felt(&load.end().await, fault)?;
+        ensure!(felt.lost == 0 && felt.told == 0, "requests were lost: {felt:?}");
+        ensure!(self.chat.pod_uids().await? == before, "what still serves was touched");
+        ensure!(!self.is_kept_off(&lost).await?, "a node that serves was tainted");
+        self.heal("freeze-kubelet", &lost).await
+    }
+
+    async fn one_with_a_replica(&self) -> Result<String> {
+        node_of(self.chat.pods().await?.first().context("no Pod")?)
+    }
+
+    async fn load(&self) -> Result<Load> {
+        let load = Load::start(&self.chat.service().await?, TINY, PER_SECOND);
+        eventually("the load to flow", TOLD, || async {
+            ensure!(load.answered() >= 20, "{} answers", load.answered());
+            Ok(())
+        })
+        .await?;
+        Ok(load)
+    }
+
+    async fn fault(&self, kind: &str, node: &str) -> Result<()> {
+        say(format_args!("{kind}: {node}"));
+        self.lab.call(&["fault", kind, CLUSTER, number(node)]).await.map(drop)
+    }
+
+    async fn heal(&self, kind: &str, node: &str) -> Result<()> {
+        self.lab.call(&["heal", kind, CLUSTER, number(node)]).await.map(drop)
+    }
+
+    /// Two replicas are Ready on other nodes.
+    async fn serves_without(&self, lost: &str, limit: Duration) -> Result<()> {
+        eventually("two replicas on other nodes", limit, || async {
+            let pods = self.chat.pods().await?;
+            let alive = pods.iter().filter(|pod| node_of(pod).is_ok_and(|node| node != lost));
+            let ready = alive.filter(|pod| crate::operator::is_ready(pod)).count();
+            ensure!(ready == 2, "{ready} are Ready elsewhere");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_used_again(&self, name: &str) -> Result<()> {
+        eventually("the node to be used again", USED_AGAIN, || async {
+            ensure!(!self.is_kept_off(name).await?, "{name} is still tainted");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_kept_off(&self, name: &str) -> Result<bool> {
+        let taints = self.node(name).await?.spec.and_then(|spec| spec.taints).unwrap_or_default();
+        Ok(taints.iter().any(|taint| taint.key == "deepseek-operator.io/unreachable"))
+    }
+
+    async fn is_node_ready(&self, name: &str) -> Result<bool> {
+        let conditions = self.node(name).await?.status.and_then(|status| status.conditions).unwrap_or_default();
+        Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+    }
+
+    async fn node(&self, name: &str) -> Result<Node> {
+        Ok(Api::<Node>::all(self.namespace.client()).get(name).await?)
+    }
+}
+
+fn is_short(felt: &Felt) -> Result<()> {
+    let seconds = |time: Duration| time.as_secs_f64();
+    say(format_args!(
+        "clients: {} lost within {:.1} s, {} streams told of their end, longest wait {:.1} s",
+        felt.lost,
+        seconds(felt.gap),
+        felt.told,
+        seconds(felt.longest)
+    ));
+    ensure!(felt.gap <= GAP, "new requests failed for {:.1} s: {:?}", seconds(felt.gap), felt.example);
+    Ok(())
 }
