@@ -1,6 +1,7 @@
 //! Requests to engines, as their clients send them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -158,10 +159,13 @@ pub enum StreamEnd {
     Told(String),
 }
 
+/// Each opens another conversation: gateways send those that begin alike to the same replica.
 fn question(model: &str, tokens: u32, stream: bool) -> Value {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let number = ASKED.fetch_add(1, Ordering::Relaxed);
     json!({
         "model": model,
-        "messages": [{"role": "user", "content": "Say something."}],
+        "messages": [{"role": "user", "content": format!("{number} times: say something.")}],
         "max_tokens": tokens,
         "stream": stream,
     })

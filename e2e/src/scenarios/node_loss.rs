@@ -62,7 +62,8 @@ async fn only_one_taint_may_be_set(namespace: &Namespace) -> Result<()> {
     let sent = async |patch: &Value| nodes.patch("east-n3", &PatchParams::default(), &Patch::Merge(patch)).await;
     for patch in &refused {
         let answer = sent(patch).await;
-        let denied = matches!(&answer, Err(kube::Error::Api(status)) if status.message.contains("the operator"));
+        let denied =
+            matches!(&answer, Err(kube::Error::Api(status)) if status.message.contains("ValidatingAdmissionPolicy"));
         ensure!(denied, "{patch} is not refused: {:?}", answer.map(|node| node.spec));
     }
     sent(&taint(ours, "NoSchedule")).await.context("the one taint is refused")?;

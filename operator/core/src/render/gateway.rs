@@ -6,9 +6,9 @@ use deepseek_crds::DeepSeekDeployment;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-    Lifecycle, LifecycleHandler, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
-    PodAntiAffinity, PodSpec, PodTemplateSpec, PreferredSchedulingTerm, Probe, ResourceRequirements,
-    SecretVolumeSource, SecurityContext, SleepAction, Toleration, Volume, VolumeMount, WeightedPodAffinityTerm,
+    NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodAntiAffinity, PodSpec,
+    PodTemplateSpec, PreferredSchedulingTerm, Probe, ResourceRequirements, SecretVolumeSource, SecurityContext,
+    Toleration, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,11 +24,9 @@ use crate::decide::accept::Accepted;
 use crate::observed::Component;
 use crate::plan::{Child, ChildKind};
 
-/// Between the order to stop and the signal: removal from the Service travels from the API server to every node within a second or
-/// two.
-const LEAVE_SECONDS: i64 = 5;
-/// Beyond the drain time: the grace for idle connections, and the end itself.
-const END_SECONDS: i64 = 30;
+/// Beyond the drain time: it goes on taking connections while its removal from the Service travels to every node, gives idle ones a
+/// grace, and ends. No hook has to wait before the signal.
+const END_SECONDS: i64 = 35;
 /// Until Kubernetes by itself replaces a gateway on a node that it has lost; a gateway costs nothing to replace.
 const TOLERATED_SECONDS: i64 = 30;
 const CONFIG: &str = "/etc/deepseek/gateway";
@@ -74,7 +72,7 @@ fn pod_spec(owner: &DeepSeekDeployment, accepted: &Accepted<'_>, image: &str) ->
         service_account_name: Some(gateway_name(name)),
         automount_service_account_token: Some(true),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(LEAVE_SECONDS + accepted.drain_seconds + END_SECONDS),
+        termination_grace_period_seconds: Some(accepted.drain_seconds + END_SECONDS),
         security_context: Some(pod_security_context()),
         tolerations: Some(tolerations(accepted)),
         affinity: Some(affinity(name)),
@@ -100,13 +98,6 @@ fn container(owner: &DeepSeekDeployment, accepted: &Accepted<'_>, image: &str) -
         resources: Some(resources(accepted)),
         readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/healthz", 10, 3)),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction { seconds: LEAVE_SECONDS }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
