@@ -105,19 +105,21 @@ async fn attend<K>(
     K: Resource<DynamicType = ()> + Clone + Debug,
 {
     let (mut known, mut listed, mut failures) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let mut complaint = String::new();
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => {
                 if keep(event, &mut known, &mut listed) {
                     failures = 0;
+                    complaint.clear();
                     show(&known);
                 }
             }
             Err(error) => {
                 failures += 1;
                 metrics.watch_errors.with_label_values(&[name]).inc();
-                tracing::warn!(stream = name, %error, "watch interrupted; it is tried again");
+                complain(&mut complaint, format!("{name}: {error}"), "watch interrupted; it is tried again");
                 if failures >= GIVEN_UP {
                     return;
                 }
@@ -154,8 +156,17 @@ fn pause(failures: u32) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
+/// Says what is wrong when it is not the same as before: an API server may be away for days.
+fn complain(before: &mut String, error: String, what: &str) {
+    if *before != error {
+        tracing::warn!(error, "{what}");
+        *before = error;
+    }
+}
+
 /// A client, as soon as there is what it is made from.
 async fn connect<E: std::fmt::Display>(config: impl Fn() -> Result<Config, E>) -> Client {
+    let mut complaint = String::new();
     loop {
         let made = config().map_err(|error| error.to_string()).and_then(|mut config| {
             config.connect_timeout = Some(CONNECT);
@@ -166,7 +177,7 @@ async fn connect<E: std::fmt::Display>(config: impl Fn() -> Result<Config, E>) -
         });
         match made {
             Ok(client) => return client,
-            Err(error) => tracing::warn!(error, "no way to the API server; it is tried again"),
+            Err(error) => complain(&mut complaint, error, "no way to the API server; it is tried again"),
         }
         sleep(LONGEST_PAUSE).await;
     }

@@ -8,6 +8,8 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use deepseek_core::gateway::GatewayConfig;
+use deepseek_gateway::cluster::Place;
+use deepseek_gateway::kept::Kept;
 use deepseek_gateway::run::{Error, Options, run};
 use deepseek_gateway::scene::Found;
 
@@ -143,6 +145,30 @@ fn without_keys_it_refuses_everybody_until_there_are_some() {
     std::fs::write(keys.join("bob"), "").unwrap();
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!((ask(), gateway.ask("/readyz").status), (Some(200), 200), "what was good last stays");
+}
+
+#[test]
+fn a_restart_without_an_api_server_serves_what_was_kept() {
+    let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::saying(completion("hi")));
+    let kept = Kept::within(folder.path());
+    kept.keep_replicas(&[Found { name: "chat-0".into(), address: engine.address, leaving: false }]);
+    kept.keep_config(&serde_json::to_string(&config()).unwrap());
+    let place =
+        Place { namespace: "ai".into(), service: Some("chat-engines".into()), config_map: Some("chat-gateway".into()) };
+    let options = options(folder.path(), &engine);
+    let options = Options {
+        config: folder.path().join("not mounted"),
+        state: Some(folder.path().to_owned()),
+        replicas: vec![],
+        place: Some(place),
+        ..options
+    };
+    let mut gateway = Started::with(options);
+    gateway.says("ok");
+    eventually("it serves", || send(gateway.listen, &post(ASK)).is_some_and(|reply| reply.status == 200));
+    gateway.stop();
+    gateway.says("stopping");
+    gateway.ended().unwrap();
 }
 
 #[test]
