@@ -40,3 +40,11 @@ lab-status: ## Shows the lab
 bench-operator: operator ## Measures what the operator costs: N="100 300" deployments, ROUNDS=3; writes docs/performance.md
 	@e2e/lab/packages.sh && e2e/lab/build.sh
 	@cargo run -q --locked --release -p deepseek-e2e --bin bench_operator -- --document docs/performance.md
+
+.PHONY: bench-faults bench-nodeloss
+bench-faults: operator ## Measures what clients feel when something breaks: ROUNDS=10, an hour; writes docs/failure-modes.md
+	@e2e/lab/packages.sh && e2e/lab/build.sh && e2e/engine/build.sh
+	@cargo run -q --locked --release -p deepseek-e2e --bin bench_faults -- --document docs/failure-modes.md
+bench-nodeloss: operator ## Measures a lost node beside a plain Deployment: ROUNDS=1, a quarter of an hour; writes docs/failure-modes.md
+	@e2e/lab/packages.sh && e2e/lab/build.sh && e2e/engine/build.sh
+	@cargo run -q --locked --release -p deepseek-e2e --bin bench_nodeloss -- --document docs/failure-modes.md

@@ -1,6 +1,7 @@
 //! What benchmarks share: numbers and how they are told, the machine, the commit.
 
 pub mod machine;
+pub mod rig;
 pub mod summary;
 
 use std::path::Path;

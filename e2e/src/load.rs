@@ -13,6 +13,8 @@ use crate::door::{Door, StreamEnd};
 
 /// Longest time that a client waits for a whole answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// An answer that takes longer than this has met the fault.
+pub const SLOW: Duration = Duration::from_secs(1);
 /// Tokens of a short answer, and of a stream: little, on a machine that carries engines and everything else.
 const TOKENS: [u32; 2] = [4, 20];
 
@@ -124,6 +126,8 @@ async fn ask(door: &Door, model: &str, number: usize) -> Outcome {
 pub struct Felt {
     /// From the fault until the last request was sent that was not answered; zero when none was.
     pub gap: Duration,
+    /// From the fault until the last request was sent that was not answered within [`SLOW`].
+    pub disturbed: Duration,
     /// Requests sent after the fault that were not answered, or that were under way and not told of their end.
     pub lost: usize,
     /// Streams under way that ended with an error event.
@@ -144,12 +148,14 @@ pub fn felt(records: &[Record], fault: Duration) -> Result<Felt> {
     let after: Vec<_> = records.iter().filter(|record| record.at + record.took >= fault).collect();
     let is_lost = |record: &&&Record| matches!(record.outcome, Outcome::Lost(_));
     let last = after.iter().filter(is_lost).map(|record| record.at.saturating_sub(fault)).max();
+    let disturbed = after.iter().filter(|record| record.outcome != Outcome::Answered || record.took > SLOW);
     let example = after.iter().find_map(|record| match &record.outcome {
         Outcome::Lost(why) => Some(why.clone()),
         _ => None,
     });
     Ok(Felt {
         gap: last.unwrap_or_default(),
+        disturbed: disturbed.map(|record| record.at.saturating_sub(fault)).max().unwrap_or_default(),
         lost: after.iter().filter(is_lost).count(),
         told: after.iter().filter(|record| record.outcome == Outcome::CutAndTold).count(),
         longest: after.iter().filter(|r| r.outcome == Outcome::Answered).map(|r| r.took).max().unwrap_or_default(),

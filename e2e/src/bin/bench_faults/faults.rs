@@ -1,0 +1,126 @@
+//! The faults, and how each is made.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use deepseek_e2e::bench::rig::Rig;
+use deepseek_e2e::lab::CLUSTER;
+
+/// One kind of fault.
+pub struct Fault {
+    /// For programs.
+    pub name: &'static str,
+    /// For people.
+    pub told: &'static str,
+    /// What the gateway or the operator does about it.
+    pub answer: &'static str,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// How often it is made at most: the long ones less often.
+    pub rounds: u32,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A container of an engine.
+    Engine(&'static str),
+    /// A container of a gateway.
+    Gateway(&'static str),
+    /// The node of an engine.
+    Node(&'static str),
+    /// The control plane.
+    Cluster(&'static str),
+    /// Every node is cut from the API server.
+    AllKubelets,
+}
+
+/// All of them.
+pub fn all() -> Vec<Fault> {
+    let fault = |name, told, answer, seconds, rounds, kind| Fault {
+        name,
+        told,
+        answer,
+        lasts: Duration::from_secs(seconds),
+        rounds,
+        kind,
+    };
+    let often = u32::MAX;
+    vec![
+        fault(
+            "engine-killed",
+            "an engine's process is killed",
+            "refused connections: out at once; what nobody has seen is sent to another replica",
+            8,
+            often,
+            Kind::Engine("kill-container"),
+        ),
+        fault(
+            "engine-frozen",
+            "an engine is frozen (SIGSTOP): it takes connections and says nothing",
+            "three probes fail: whoever waits for its first byte is served by another replica",
+            25,
+            often,
+            Kind::Engine("freeze-container"),
+        ),
+        fault(
+            "gateway-killed",
+            "a gateway's process is killed",
+            "its connections are reset; the next ones go to the other gateway",
+            8,
+            often,
+            Kind::Gateway("kill-container"),
+        ),
+        fault(
+            "power",
+            "an engine's node loses its power",
+            "probes fail, the node is suspect within 3 s, the replica is started on the spare node",
+            25,
+            often,
+            Kind::Node("power"),
+        ),
+        fault("cable", "an engine's node loses its network: a black hole", "the same", 25, often, Kind::Node("cable")),
+        fault(
+            "kubelets-cut",
+            "every kubelet is cut from the API server for 75 s: Kubernetes calls all nodes NotReady",
+            "nothing: what answers probes is used",
+            75,
+            3,
+            Kind::AllKubelets,
+        ),
+        fault(
+            "api-stopped",
+            "the API server is stopped for five minutes",
+            "nothing: gateways know their engines and go on",
+            300,
+            1,
+            Kind::Cluster("stop-api"),
+        ),
+    ]
+}
+
+impl Fault {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the lab does not obey.
+    pub async fn make(&self, rig: &Rig) -> Result<()> {
+        match &self.kind {
+            Kind::Engine(fault) => {
+                let (node, pod) = rig.an_engine().await?;
+                rig.lab_call(&["fault", fault, CLUSTER, &node, &pod]).await
+            }
+            Kind::Gateway(fault) => {
+                let (node, pod) = rig.a_gateway().await?;
+                rig.lab_call(&["fault", fault, CLUSTER, &node, &pod]).await
+            }
+            Kind::Node(fault) => rig.lab_call(&["fault", fault, CLUSTER, &rig.an_engine().await?.0]).await,
+            Kind::Cluster(fault) => rig.lab_call(&["fault", fault, CLUSTER]).await,
+            Kind::AllKubelets => {
+                for number in 1..=5 {
+                    rig.lab_call(&["fault", "block-api", &format!("{CLUSTER}-n{number}"), CLUSTER]).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

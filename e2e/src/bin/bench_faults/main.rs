@@ -1,0 +1,95 @@
+//! What clients feel when something breaks: each fault several times, under a steady load, on real nodes with a real engine and
+//! Kubernetes' own times.
+//!
+//! | To find | Open |
+//! |---|---|
+//! | the faults | `faults.rs` |
+//! | what is written | `book.rs` |
+
+mod book;
+mod faults;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use deepseek_e2e::bench::rig::Rig;
+use deepseek_e2e::load::{Felt, felt};
+use deepseek_e2e::progress::say;
+
+use crate::book::{Book, Row};
+use crate::faults::{Fault, all};
+
+/// Measures what clients feel when something breaks. Starts a lab of its own (LAB_ID, default e2e), writes target/bench/faults.json,
+/// a plot beside it, and the table in docs/failure-modes.md.
+#[derive(Parser)]
+#[command(version, about)]
+#[allow(clippy::doc_markdown, reason = "the docs of fields are the text of --help, which is no Markdown")]
+struct Cli {
+    /// How often each fault is made.
+    #[arg(long, default_value_t = 10, env = "ROUNDS")]
+    rounds: u32,
+    /// Only faults whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Requests a second.
+    #[arg(long, default_value_t = 10)]
+    per_second: u32,
+    /// Where results are written.
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// The document whose table is renewed; none by default.
+    #[arg(long)]
+    document: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measure(&Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench_faults: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(cli: &Cli) -> Result<()> {
+    let rig = Rig::set_up("faults").await?;
+    let measured = rounds(cli, &rig).await;
+    rig.take_down().await?;
+    measured?.write(&cli.out, cli.document.as_deref()).await
+}
+
+/// Interleaved: a slow minute of the machine falls on all faults.
+async fn rounds(cli: &Cli, rig: &Rig) -> Result<Book> {
+    let faults: Vec<_> =
+        all().into_iter().filter(|f| cli.only.as_ref().is_none_or(|only| f.name.contains(only))).collect();
+    let mut book = Book::new(faults.iter().map(Row::of).collect(), cli.rounds, cli.per_second);
+    for round in 1..=cli.rounds {
+        for (at, fault) in faults.iter().enumerate().filter(|(_, fault)| round <= fault.rounds) {
+            let felt = once(cli, rig, fault).await?;
+            say(format_args!(
+                "round {round}, {}: {} lost within {:.1} s, {} told, longest wait {:.1} s",
+                fault.name,
+                felt.lost,
+                felt.gap.as_secs_f64(),
+                felt.told,
+                felt.longest.as_secs_f64()
+            ));
+            book.add(at, &felt);
+        }
+    }
+    Ok(book)
+}
+
+async fn once(cli: &Cli, rig: &Rig, fault: &Fault) -> Result<Felt> {
+    let load = rig.load(cli.per_second).await?;
+    let at = load.now();
+    fault.make(rig).await?;
+    tokio::time::sleep(fault.lasts).await;
+    let felt = felt(&load.end().await, at);
+    rig.mend().await?;
+    felt
+}
