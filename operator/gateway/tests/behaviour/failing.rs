@@ -159,10 +159,14 @@ fn an_engine_that_hangs_is_given_up() {
 fn who_waits_for_a_replica_that_is_found_down_is_served_by_another() {
     let (frozen, good) = (Engine::with(vec![vec![Step::UntilGone]]), Engine::saying(completion("hi")));
     let gate = Gate::before(&[&frozen, &good]);
-    // whichever is asked first, one of several requests waits for the frozen one
+    // whichever is asked first, one of some requests waits for the frozen one
     thread::scope(|scope| {
-        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| gate.chat(ASK))).collect();
-        eventually("the frozen one is asked", || !frozen.seen().is_empty());
+        let mut asked = Vec::new();
+        eventually("the frozen one is asked", || {
+            asked.push(scope.spawn(|| gate.chat(ASK)));
+            thread::sleep(Duration::from_millis(20));
+            !frozen.seen().is_empty()
+        });
         let down = gate.shared.scene().replicas[0].clone();
         for _ in 0..3 {
             down.note(Signal::Soft);
@@ -182,8 +186,12 @@ fn who_waits_for_a_replica_that_has_gone_is_let_go_when_it_falls() {
     gate.probe();
     eventually("it is attended to", || gate.counts("replica_up{replica=\"chat-1\"} 1"));
     thread::scope(|scope| {
-        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| gate.chat(ASK))).collect();
-        eventually("the frozen one is asked", || gate.shared.scene().replicas[0].running() > 0);
+        let mut asked = Vec::new();
+        eventually("the frozen one is asked", || {
+            asked.push(scope.spawn(|| gate.chat(ASK)));
+            thread::sleep(Duration::from_millis(20));
+            gate.shared.scene().replicas[0].running() > 0
+        });
         let stays = Found { name: "chat-1".into(), address: good.address, leaving: false };
         gate.shared.replace(&[stays], Health::trusted());
         for reply in asked {

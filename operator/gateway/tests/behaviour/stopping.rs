@@ -11,6 +11,15 @@ use crate::client::{Kept, asking, http2, text};
 use crate::engine::{Engine, Step, chunk, completion, end, stream_head, token};
 use crate::gate::{ASK, Gate, STREAM, config, post};
 
+/// Lets the others end when one of them fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// With time for clients to be idle, and to end.
 fn patient(engine: &Engine) -> Gate {
     let limits = Limits { arrival: 30_000, drain: 20_000, queue: 100, queue_time: 10_000, ..config().limits };
@@ -24,6 +33,7 @@ fn fifty_clients_move_to_the_next_gateway_and_lose_nothing() {
     let (mut old, new) = (patient(&engine), patient(&engine));
     let (done, moved, answered) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _done = Done(&done);
         for number in 0..50 {
             let (old, new, done, moved, answered) = (old.address, new.address, &done, &moved, &answered);
             scope.spawn(move || {
@@ -45,11 +55,11 @@ fn fifty_clients_move_to_the_next_gateway_and_lose_nothing() {
         }
         thread::sleep(Duration::from_millis(500));
         old.stop();
+        thread::sleep(Duration::from_secs(1));
         let late = Kept::open(old.address).unwrap().ask().unwrap();
         assert!(late.status == 200 && late.closing, "who comes late is served: {late:?}");
         old.ended();
         assert_eq!(moved.load(Ordering::Relaxed), 50);
-        done.store(true, Ordering::Relaxed);
     });
     assert!(answered.load(Ordering::Relaxed) > 200);
 }
