@@ -130,6 +130,17 @@ impl Operator {
         lease.spec.and_then(|spec| spec.holder_identity).context("nobody holds the lease")
     }
 
+    /// The node of the replica that holds the lease.
+    ///
+    /// # Errors
+    /// When nobody holds it.
+    pub async fn leader_node(&self) -> Result<String> {
+        let (holder, pods) = (self.holder().await?, self.pods().await?);
+        let leader = pods.iter().find(|pod| holder.starts_with(&pod.name_any()));
+        let node = leader.and_then(|pod| pod.spec.as_ref()?.node_name.clone());
+        node.with_context(|| format!("the lease is held by {holder:?}, which is no Pod on a node"))
+    }
+
     /// UIDs of its Pods and how often their containers were restarted: equal before and after, nothing was restarted.
     ///
     /// # Errors

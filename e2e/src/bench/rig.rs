@@ -123,6 +123,7 @@ impl Rig {
     pub async fn mend(&self) -> Result<()> {
         self.lab_call(&["heal", "all"]).await?;
         self.lab_call(&["ready", CLUSTER, "90"]).await?;
+        self.world.operator.is_ready().await?;
         eventually("two replicas and two gateways alone", MENDED, || async {
             for pods in [self.chat.pods().await?, self.chat.gateways().await?] {
                 ensure!(pods.len() == 2 && pods.iter().all(is_ready), "{} Pods", pods.len());

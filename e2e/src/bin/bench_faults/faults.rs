@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use deepseek_e2e::bench::rig::Rig;
 use deepseek_e2e::lab::CLUSTER;
+use deepseek_e2e::own_nodes::number;
 
 /// One kind of fault.
 pub struct Fault {
@@ -28,6 +29,8 @@ enum Kind {
     Gateway(&'static str),
     /// The node of an engine.
     Node(&'static str),
+    /// The node of the operator that leads.
+    LeaderNode(&'static str),
     /// The control plane.
     Cluster(&'static str),
     /// Every node is cut from the API server.
@@ -80,6 +83,14 @@ pub fn all() -> Vec<Fault> {
         ),
         fault("cable", "an engine's node loses its network: a black hole", "the same", 25, often, Kind::Node("cable")),
         fault(
+            "leader-power",
+            "the node of the operator's leader loses its power, and with it perhaps a gateway",
+            "the other replica leads after 6 s and has been listening all the while; gateways need neither of them",
+            30,
+            often,
+            Kind::LeaderNode("power"),
+        ),
+        fault(
             "kubelets-cut",
             "every kubelet is cut from the API server for 75 s: Kubernetes calls all nodes NotReady",
             "nothing: what answers probes is used",
@@ -114,6 +125,10 @@ impl Fault {
                 rig.lab_call(&["fault", fault, CLUSTER, &node, &pod]).await
             }
             Kind::Node(fault) => rig.lab_call(&["fault", fault, CLUSTER, &rig.an_engine().await?.0]).await,
+            Kind::LeaderNode(fault) => {
+                let node = rig.world.operator.leader_node().await?;
+                rig.lab_call(&["fault", fault, CLUSTER, number(&node)]).await
+            }
             Kind::Cluster(fault) => rig.lab_call(&["fault", fault, CLUSTER]).await,
             Kind::AllKubelets => {
                 for number in 1..=5 {
