@@ -40,3 +40,8 @@ lab-status: ## Shows the lab
 bench-operator: operator ## Measures what the operator costs: N="100 300" deployments, ROUNDS=3; writes docs/performance.md
 	@e2e/lab/packages.sh && e2e/lab/build.sh
 	@cargo run -q --locked --release -p deepseek-e2e --bin bench_operator -- --document docs/performance.md
+
+.PHONY: bench-gateway
+bench-gateway: operator ## Measures what the gateway costs beside haproxy, nginx and litellm: ROUNDS=5; writes docs/performance.md
+	@export LITELLM=$$(e2e/gateway/peers.sh) && export PATH=$$PATH:/usr/sbin && \
+		cargo run -q --locked --release -p deepseek-e2e --bin bench_gateway -- --document docs/performance.md

@@ -9,8 +9,10 @@
 //! | who wrote what | [`audit`] |
 //! | waiting, and what is shown meanwhile | [`wait`], [`progress`] |
 //! | flags, order, results | [`options`], [`run`] |
+//! | what the benchmarks in `bin/` share | [`bench`] |
 
 pub mod audit;
+pub mod bench;
 pub mod cluster;
 pub mod command;
 pub mod deployed;
