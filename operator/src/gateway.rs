@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use deepseek_gateway::cluster::Place;
 use deepseek_gateway::scene::Found;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,13 +17,28 @@ pub(crate) struct Options {
     /// A folder with API keys: one file for each client, with its name; it is read again when it changes.
     #[arg(long)]
     keys: Option<PathBuf>,
+    /// A folder with tls.crt and tls.key: clients then speak TLS; it is read again when it changes.
+    #[arg(long)]
+    tls: Option<PathBuf>,
+    /// A folder that outlives the container, for the last good configuration and replicas.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// The namespace of the Service and the ConfigMap.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// The headless Service of the engines, whose endpoint slices say which replicas there are.
+    #[arg(long, requires = "namespace", conflicts_with = "replicas")]
+    service: Option<String>,
+    /// A ConfigMap whose config.json is the configuration; --config is what counts until it has been read.
+    #[arg(long, requires = "namespace")]
+    config_map: Option<String>,
     /// Where clients are served.
     #[arg(long, default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
     /// Where /healthz, /readyz, /metrics and /debug/state are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     admin: SocketAddr,
-    /// A replica, as NAME=ADDRESS:PORT; may be given several times.
+    /// A replica, as NAME=ADDRESS:PORT; may be given several times. For use without Kubernetes.
     #[arg(long = "replica", value_parser = replica)]
     replicas: Vec<Found>,
     /// Threads that serve clients. Default: one for each processor.
@@ -41,9 +57,16 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let options = deepseek_gateway::run::Options {
         config: options.config,
         keys: options.keys,
+        tls: options.tls,
+        state: options.state,
         listen: options.listen,
         admin: options.admin,
         replicas: options.replicas,
+        place: options.namespace.map(|namespace| Place {
+            namespace,
+            service: options.service,
+            config_map: options.config_map,
+        }),
         workers: options.workers.unwrap_or(processors),
     };
     deepseek_gateway::run::run(options, until_told)?;

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayConfig {
+    /// The site, where there are several; peers are told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
     /// What clients may put into `model`.
     pub served_names: Vec<String>,
     /// The engine; it decides which routes are let through.
@@ -23,6 +26,9 @@ pub struct GatewayConfig {
     /// Whether each request is logged, without its content.
     #[serde(default)]
     pub access_log: bool,
+    /// Where traces go, as OTLP over HTTP in JSON: `http://HOST:4318`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
@@ -32,6 +38,24 @@ pub struct GatewayConfig {
     /// What holders of API keys may do, by the key's name; others have no limits of their own.
     #[serde(default)]
     pub clients: BTreeMap<String, Client>,
+}
+
+impl GatewayConfig {
+    /// Serves nothing: of a gateway that has not been told anything yet.
+    pub fn nothing() -> Self {
+        Self {
+            site: None,
+            served_names: Vec::new(),
+            engine: EngineType::Custom,
+            max_concurrent_sequences: 1,
+            affinity: true,
+            access_log: false,
+            otlp_endpoint: None,
+            limits: Limits::default(),
+            keys_required: false,
+            clients: BTreeMap::new(),
+        }
+    }
 }
 
 /// Limits of a gateway.

@@ -7,6 +7,7 @@ use crate::keys::Holder;
 use crate::metrics::Metrics;
 use crate::route::Route;
 use crate::said::Said;
+use crate::trace::{Begun, Outcome};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Account {
     pub replica: Option<String>,
     /// What was said.
     pub said: Said,
+    /// Its span, where traces are collected.
+    pub span: Option<Box<Begun>>,
     arrived: Instant,
     waited: Duration,
     first: Option<Instant>,
@@ -68,6 +71,7 @@ impl Account {
             status: 0,
             replica: None,
             said: Said::default(),
+            span: None,
             arrived: Instant::now(),
             waited: Duration::ZERO,
             first: None,
@@ -123,6 +127,26 @@ impl Account {
         }
         if self.logged {
             self.log(ending, read, made);
+        }
+        if let Some(span) = self.span.take()
+            && !span.end(self.outcome(ending, read, made))
+        {
+            self.metrics.spans.with_label_values(&["dropped"]).inc();
+        }
+    }
+
+    fn outcome(&self, ending: Ending, read: u64, made: u64) -> Outcome {
+        Outcome {
+            request_id: self.id.clone(),
+            route: self.route.name,
+            status: self.status,
+            ending,
+            replica: self.replica.clone(),
+            took: self.arrived.elapsed(),
+            waited: self.waited,
+            first: self.first.map(|first| first.duration_since(self.arrived)),
+            read,
+            made,
         }
     }
 

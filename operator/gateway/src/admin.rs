@@ -1,4 +1,4 @@
-//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`.
+//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`, and `/capacity` for peers.
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
@@ -6,31 +6,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use crate::ready::Readiness;
 use crate::scene::Shared;
 
 /// Serves until it is dropped. Runs within a `LocalSet`.
 ///
 /// # Errors
 /// When the runtime cannot take the socket.
-pub async fn serve(listener: StdListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    ready: Arc<Readiness>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (shared, stop) = (shared.clone(), stop.clone());
+        let (shared, ready, stop) = (shared.clone(), ready.clone(), stop.clone());
         spawn_local(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&shared, *stop.borrow(), &request);
+                let not_ready = if *stop.borrow() { Some("stopping".to_owned()) } else { ready.why_not() };
+                let answer = answer(&shared, not_ready, &request);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -41,24 +50,66 @@ pub async fn serve(listener: StdListener, shared: Arc<Shared>, stop: watch::Rece
     }
 }
 
-fn answer(shared: &Shared, stopping: bool, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n");
     }
     match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n"),
         // a gateway whose engines are all down is ready to say so
-        "/readyz" if stopping => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        "/healthz" | "/readyz" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match not_ready {
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            None => text(StatusCode::OK, "ok\n"),
+        },
         "/metrics" => match shared.metrics.text() {
             Ok(metrics) => text(StatusCode::OK, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/debug/state" => text(StatusCode::OK, state(shared)),
-        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /debug/state\n"),
+        "/capacity" => as_json(format!("{}\n", json!(Capacity::of(shared)))),
+        "/debug/state" => as_json(format!("{:#}\n", state(shared))),
+        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /capacity and /debug/state\n"),
     }
 }
 
-fn state(shared: &Shared) -> String {
+/// What peers want to know before they send somebody over.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Capacity {
+    /// The site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Models.
+    pub served_names: Vec<String>,
+    /// Replicas that get traffic.
+    pub replicas_up: usize,
+    /// Replicas.
+    pub replicas: usize,
+    /// Requests that this gateway runs on those that get traffic.
+    pub running: u32,
+    /// Requests that may run on those.
+    pub limit: u32,
+    /// Requests that wait.
+    pub waiting: usize,
+}
+
+impl Capacity {
+    /// As it is now.
+    pub fn of(shared: &Shared) -> Self {
+        let scene = shared.scene();
+        let up = || scene.replicas.iter().filter(|replica| replica.is_up());
+        Self {
+            site: scene.config.site.clone(),
+            served_names: scene.config.served_names.clone(),
+            replicas_up: up().count(),
+            replicas: scene.replicas.len(),
+            running: up().map(|replica| replica.running()).sum(),
+            limit: up().map(|replica| replica.limit()).sum(),
+            waiting: shared.admission.waiting(),
+        }
+    }
+}
+
+fn state(shared: &Shared) -> Value {
     let scene = shared.scene();
     let replicas: Vec<_> = (scene.replicas.iter())
         .map(|replica| {
@@ -72,14 +123,19 @@ fn state(shared: &Shared) -> String {
             })
         })
         .collect();
-    let state = json!({
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": &*scene.config,
         "keys": scene.keys.len(),
         "waiting": shared.admission.waiting(),
         "replicas": replicas,
-    });
-    format!("{state:#}\n")
+    })
+}
+
+fn as_json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -21,6 +21,9 @@ use crate::scan::scan;
 use crate::scene::Scene;
 use crate::upstream::Sent;
 
+/// Longest time for reading what nobody wants.
+const DISCARD: Duration = Duration::from_secs(2);
+
 /// A request that is ready to be sent, as often as need be.
 pub(crate) struct Asked {
     pub(crate) head: Parts,
@@ -33,6 +36,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// One that may go to any replica.
+    pub(crate) fn without_body(head: Parts, priority: Priority) -> Self {
+        Self { head, body: Bytes::new(), priority, opening: None, cost: cost(0), infers: true, stream: false }
+    }
+
     pub(crate) fn request(&self) -> Request<Sent> {
         let mut request = Request::new(Sent::from(self.body.clone()));
         *request.method_mut() = self.head.method.clone();
@@ -52,14 +60,18 @@ pub(crate) fn asked(
 ) -> Result<Asked, Refusal> {
     // what is no object the engine refuses in its own words
     let found = scan(&body).unwrap_or_default();
-    if let Some(model) =
-        found.model.as_deref().filter(|model| !config.served_names.iter().any(|served| served == model))
-    {
-        return Err(unknown_model(model, &config.served_names));
-    }
+    check_model(found.model.as_deref(), config)?;
     let opening = (config.affinity && !found.opening[0].is_empty()).then(|| opening_key(found.opening));
     let (stream, cost) = (found.stream, cost(body.len()));
     Ok(Asked { head, body, priority, opening, cost, infers: route.infers, stream })
+}
+
+/// Whether the model that is asked for, if one is, is served.
+pub(crate) fn check_model(model: Option<&str>, config: &GatewayConfig) -> Result<(), Refusal> {
+    match model.filter(|model| !config.served_names.iter().any(|served| served == model)) {
+        Some(model) => Err(unknown_model(model, &config.served_names)),
+        None => Ok(()),
+    }
 }
 
 /// Whose request this is; `None` where no key is needed.
@@ -96,6 +108,7 @@ pub(crate) async fn collect(body: Incoming, headers: &HeaderMap, config: &Gatewa
     let limits = &config.limits;
     let announced = body.size_hint().lower();
     if announced > limits.body as u64 {
+        discard(body).await;
         return Err(too_long(limits.body));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -115,6 +128,7 @@ async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
         let broken = |_| Refusal::request(StatusCode::BAD_REQUEST, "incomplete_body", "The request broke off.");
         let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
         if first.len() + all.len() + piece.len() > most {
+            discard(body).await;
             return Err(too_long(most));
         }
         // nearly all come in one piece, which need not be copied
@@ -128,6 +142,12 @@ async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads on for a while: who still writes when the connection is closed would not hear why.
+async fn discard(mut body: Incoming) {
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DISCARD, read).await;
 }
 
 /// RFC 9218's urgency, from 0 to 7, of which 3 is usual; never more than the key allows.

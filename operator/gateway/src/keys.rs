@@ -88,6 +88,16 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// The same keys under other limits.
+    #[must_use]
+    pub fn under(&self, clients: &BTreeMap<String, Client>) -> Self {
+        let limited = |holder: &Arc<Holder>| {
+            let client = clients.get(&holder.name).cloned().unwrap_or_default();
+            if holder.client == client { holder.clone() } else { Arc::new(Holder::new(&holder.name, &client)) }
+        };
+        Self(self.0.iter().map(|(digest, holder)| (*digest, limited(holder))).collect())
+    }
+
     /// Whose key this is.
     pub fn holder(&self, key: &str) -> Option<&Arc<Holder>> {
         let presented = hash(key.as_bytes());
@@ -178,6 +188,7 @@ mod tests {
         let limits = BTreeMap::from([("alice".to_owned(), Client { tokens_per_minute: Some(9), ..Client::default() })]);
         let limited = Keys::read(folder.path(), &limits, &again).unwrap();
         assert!(limited.holder("sk-alice").unwrap().tokens.is_some());
+        assert!(again.under(&limits) == limited && limited.under(&limits) == limited);
     }
 
     #[test]

@@ -2,12 +2,16 @@
 //!
 //! | To find | Open |
 //! |---|---|
-//! | the way of one request | [`proxy`] |
+//! | the way of one request | [`proxy`], `headers` |
+//! | the way of a WebSocket | `upgrade` |
 //! | which requests are let through | [`route`], [`keys`] |
 //! | who waits, who is refused | [`admission`], [`rate`] |
 //! | which replica is chosen | [`choose`] |
 //! | whether a replica is well | [`health`], [`probe`] |
-//! | which replicas there are | [`scene`] |
+//! | which replicas there are | [`roster`], [`slices`], [`scene`] |
+//! | what Kubernetes is asked | [`cluster`] |
+//! | what is told by files | [`settings`] |
+//! | what survives a restart | [`kept`] |
 //! | how an engine is spoken to | [`upstream`] |
 //! | how an answer reaches the client | [`answer`], [`events`] |
 //! | what an engine says | [`said`] |
@@ -15,7 +19,8 @@
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
-//! | connections of clients, start and end | [`serve`], [`run`] |
+//! | traces | [`trace`], [`export`] |
+//! | connections of clients, start and end | [`serve`], [`tls`], [`run`], [`ready`] |
 
 pub mod account;
 pub mod admin;
@@ -24,19 +29,30 @@ pub mod answer;
 mod asked;
 pub mod budget;
 pub mod choose;
+pub mod cluster;
 pub mod events;
+pub mod export;
+mod headers;
 pub mod health;
+pub mod kept;
 pub mod keys;
 pub mod metrics;
 pub mod probe;
 pub mod proxy;
 pub mod rate;
+pub mod ready;
 pub mod refusal;
 pub mod replica;
+pub mod roster;
 pub mod route;
 pub mod run;
 pub mod said;
 pub mod scan;
 pub mod scene;
 pub mod serve;
+pub mod settings;
+pub mod slices;
+pub mod tls;
+pub mod trace;
+mod upgrade;
 pub mod upstream;

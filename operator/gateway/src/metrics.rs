@@ -43,6 +43,10 @@ pub struct Metrics {
     pub replica_up: IntGaugeVec,
     /// Requests in the queue.
     pub queue: IntGauge,
+    /// Watches of the API server that were interrupted, by stream.
+    pub watch_errors: IntCounterVec,
+    /// Spans of traces, by what became of them.
+    pub spans: IntCounterVec,
 }
 
 impl Metrics {
@@ -115,6 +119,18 @@ impl Metrics {
             )?,
             replica_up: gauges(&registry, "replica_up", "1 while a replica gets traffic.", &["replica"])?,
             queue: gauge(&registry, "queue_length", "Requests that wait for a place on a replica.")?,
+            watch_errors: counters(
+                &registry,
+                "watch_errors_total",
+                "Watches of the API server that were interrupted, by stream.",
+                &["stream"],
+            )?,
+            spans: counters(
+                &registry,
+                "spans_total",
+                "Spans of traces, by what became of them (sent, dropped).",
+                &["outcome"],
+            )?,
             registry,
         };
         Ok(Arc::new(metrics))
@@ -196,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_counted_is_told() {
         let metrics = Metrics::new().unwrap();
-        let route = Route { name: "chat_completions", infers: true };
+        let route = Route { name: "chat_completions", infers: true, upgrades: false };
         metrics.arrived(route);
         metrics.ended(route, Ending::Completed, 200, Duration::from_millis(20), 7, 3);
         let text = String::from_utf8(metrics.text().unwrap()).unwrap();

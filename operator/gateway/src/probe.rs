@@ -33,15 +33,16 @@ const LOOK: Duration = Duration::from_millis(200);
 const LONGEST: usize = 64 << 10;
 
 /// Attends to all replicas, as they come and go; never returns. Runs within a `LocalSet`.
+///
+/// One that is gone is attended to for as long as it runs something: who waits for it is let go when it falls.
 pub async fn attend(shared: Arc<Shared>) {
     let mut attended: HashMap<usize, (Arc<Replica>, [AbortHandle; 2])> = HashMap::new();
     let mut looks = interval(LOOK);
     loop {
         looks.tick().await;
         let scene = shared.scene();
-        let key = |replica: &Arc<Replica>| Arc::as_ptr(replica).addr();
         attended.retain(|_, (replica, tasks)| {
-            let stays = scene.replicas.iter().any(|known| Arc::ptr_eq(known, replica));
+            let stays = replica.running() > 0 || scene.replicas.iter().any(|known| Arc::ptr_eq(known, replica));
             if !stays {
                 tasks.iter().for_each(AbortHandle::abort);
                 let _ = shared.metrics.replica_up.remove_label_values(&[&replica.name]);
@@ -49,7 +50,7 @@ pub async fn attend(shared: Arc<Shared>) {
             stays
         });
         for replica in scene.replicas.iter() {
-            attended.entry(key(replica)).or_insert_with(|| {
+            attended.entry(Arc::as_ptr(replica).addr()).or_insert_with(|| {
                 let tasks = [
                     spawn_local(probes(shared.clone(), replica.clone())).abort_handle(),
                     spawn_local(canaries(shared.clone(), replica.clone())).abort_handle(),

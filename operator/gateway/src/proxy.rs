@@ -5,11 +5,12 @@
 //! # Guarantees
 //! Every wait has a limit. Every error that is not the engine's own is in OpenAI's form and carries the request's id.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deepseek_core::gateway::GatewayConfig;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{timeout, timeout_at};
@@ -19,28 +20,14 @@ use crate::admission::Refused;
 use crate::answer::{Answer, Broken, Relay, Wait};
 use crate::asked::{Asked, asked, authenticate, collect, priority, priority_name};
 use crate::choose::{by_load, by_opening};
+use crate::headers::{REQUEST_ID, clean, is_events, own_form, request_id};
 use crate::health::Signal;
 use crate::refusal::{Refusal, aborted, cut_short, overloaded, too_slow, unknown_route};
 use crate::replica::{Place, Replica};
 use crate::route::route;
 use crate::scene::{Scene, Shared};
-use crate::upstream::{Line, Pool};
+use crate::upstream::{Line, Lost, Pool};
 
-/// The id of a request, which clients may choose.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that a client may choose.
-const LONGEST_ID: usize = 128;
-/// What is true of one connection only, and the gateway's own key.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHORIZATION,
-];
 /// How long a stream that has begun without a word is kept back to see whether it is an abort.
 const DOUBT: Duration = Duration::from_millis(50);
 /// Bytes after which it is none.
@@ -53,6 +40,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Its idle lines.
     pub pool: Pool,
+    /// Held by whatever has to end before the worker does.
+    pub guests: Rc<()>,
 }
 
 /// An attempt that did not succeed; nothing of it has reached the client.
@@ -107,11 +96,18 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let route = route(&scene.config.engine, &head.method, head.uri.path()).ok_or_else(|| unknown_route(&head))?;
         let mut account = Account::open(id.to_owned(), route, scene.config.access_log, &self.shared.metrics);
+        if scene.config.otlp_endpoint.is_some() {
+            account.span = self.shared.spans.begin(&mut head.headers);
+        }
+        if route.upgrades {
+            return self.upgrade(scene, head, account).await;
+        }
         let asked = async {
             account.holder = authenticate(&scene, &head.headers)?;
             let body = collect(body, &head.headers, &scene.config).await?;
             let priority = priority(&head.headers, account.holder.as_deref());
             clean(&mut head.headers);
+            own_form(&mut head);
             // the body has been collected, and the gateway's keys are no business of the engine's
             head.headers.remove(header::EXPECT);
             if scene.config.keys_required {
@@ -169,7 +165,12 @@ impl Worker {
     }
 
     /// A place on a replica, as soon as there is one.
-    async fn place(&self, scene: &Scene, asked: &Asked, avoided: Option<&Arc<Replica>>) -> Result<Place, Refusal> {
+    pub(crate) async fn place(
+        &self,
+        scene: &Scene,
+        asked: &Asked,
+        avoided: Option<&Arc<Replica>>,
+    ) -> Result<Place, Refusal> {
         let Shared { admission, metrics, .. } = &*self.shared;
         let limits = &scene.config.limits;
         let take = || {
@@ -261,30 +262,6 @@ impl Worker {
     }
 }
 
-/// A replica that could not be asked, or did not answer.
-struct Lost {
-    why: &'static str,
-    signal: Signal,
-    told: String,
-}
-
-impl Lost {
-    fn unreachable(error: &std::io::Error) -> Self {
-        let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
-        let (why, signal) = if timed_out { ("connect_timeout", Signal::Soft) } else { ("refused", Signal::Hard) };
-        Self { why, signal, told: error.to_string() }
-    }
-
-    fn reset(error: &hyper::Error) -> Self {
-        Self { why: "reset", signal: Signal::Hard, told: error.to_string() }
-    }
-
-    fn refusal(&self) -> Refusal {
-        tracing::debug!(why = self.why, error = self.told, "replica lost");
-        Refusal::upstream(StatusCode::BAD_GATEWAY, "engine_lost", "The engine did not answer. Send the request again.")
-    }
-}
-
 fn choose<'a>(scene: &'a Scene, asked: &Asked, avoided: Option<&Arc<Replica>>) -> Option<&'a Arc<Replica>> {
     let candidates: Vec<_> = (scene.replicas.iter())
         .map(|replica| {
@@ -320,38 +297,12 @@ async fn doubt(relay: &mut Relay, events: bool) -> Result<bool, Broken> {
     Ok(relay.said().is_silent_abort())
 }
 
-/// Takes away what is true of one connection only.
-fn clean(headers: &mut HeaderMap) {
-    if let Some(named) = headers.remove(header::CONNECTION) {
-        let names =
-            named.to_str().unwrap_or_default().split(',').filter_map(|name| HeaderName::try_from(name.trim()).ok());
-        for name in names {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-fn request_id(headers: &HeaderMap) -> String {
-    let chosen = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    match chosen.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
-        Some(id) => id.to_owned(),
-        None => format!("req-{:016x}", fastrand::u64(..)),
-    }
-}
-
-fn is_events(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-}
-
 fn relayed(answer: Response<Relay>) -> Response<Answer> {
     answer.map(|relay| Answer::Relayed(Box::new(relay)))
 }
 
 /// Closes the account of a request that the gateway answers itself.
-fn refused(mut account: Account, refusal: Refusal) -> Refusal {
+pub(crate) fn refused(mut account: Account, refusal: Refusal) -> Refusal {
     account.status = refusal.status.as_u16();
     account.close(Ending::Refused);
     refusal

@@ -3,6 +3,7 @@
 //! Shared by all workers; everything that a request touches is an atomic. The health is behind a lock that only probes and failures take.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use crate::admission::Admission;
 use crate::choose::{Candidate, opening_key};
 use crate::health::{Health, Signal, State};
+use crate::scene::Found;
 
 /// How long a replica that has just come up gets less than its share.
 pub const SLOW_START: Duration = Duration::from_secs(30);
@@ -87,9 +89,14 @@ impl Replica {
         self.limit
     }
 
-    /// Its Pod has been told to stop: it finishes what it has and gets nothing new.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    /// Whether its Pod has been told to stop: it then finishes what it has and gets nothing new.
+    pub fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Ordering::Relaxed);
+    }
+
+    /// As it would be found.
+    pub fn found(&self) -> Found {
+        Found { name: self.name.clone(), address: self.address, leaving: self.leaving.load(Ordering::Relaxed) }
     }
 
     /// Takes note of a signal; returns the new state when it has changed.
@@ -106,9 +113,14 @@ impl Replica {
         changed
     }
 
-    /// Waits until it is found to be down.
+    /// Waits until it is found to be down; returns at once if it is already.
     pub async fn fell(&self) {
-        self.fell.notified().await;
+        let mut fell = pin!(self.fell.notified());
+        // what falls between this look and the wait is not missed
+        fell.as_mut().enable();
+        if self.up.load(Ordering::Relaxed) {
+            fell.await;
+        }
     }
 
     /// Its health, for people.
@@ -192,7 +204,7 @@ mod tests {
         let admission = Admission::new();
         assert!(Place::take(&replica(Health::new()), 1, &admission).is_none());
         let leaving = replica(Health::trusted());
-        leaving.leave();
+        leaving.set_leaving(true);
         assert!(Place::take(&leaving, 1, &admission).is_none());
     }
 

@@ -10,42 +10,58 @@ pub struct Route {
     pub name: &'static str,
     /// Whether it makes tokens: it takes a place on a replica, and counts as an arrival.
     pub infers: bool,
+    /// Whether it becomes a WebSocket.
+    pub upgrades: bool,
+}
+
+impl Route {
+    const fn new(name: &'static str, infers: bool) -> Self {
+        Self { name, infers, upgrades: false }
+    }
 }
 
 /// Routes of every engine.
 const COMMON: [(&str, Route); 4] = [
-    ("/v1/chat/completions", Route { name: "chat_completions", infers: true }),
-    ("/v1/completions", Route { name: "completions", infers: true }),
-    ("/v1/embeddings", Route { name: "embeddings", infers: true }),
-    ("/v1/models", Route { name: "models", infers: false }),
+    ("/v1/chat/completions", Route::new("chat_completions", true)),
+    ("/v1/completions", Route::new("completions", true)),
+    ("/v1/embeddings", Route::new("embeddings", true)),
+    ("/v1/models", Route::new("models", false)),
 ];
 
-const RESPONSES: (&str, Route) = ("/v1/responses", Route { name: "responses", infers: true });
-const MESSAGES: (&str, Route) = ("/v1/messages", Route { name: "messages", infers: true });
-const TOKENIZE: (&str, Route) = ("/tokenize", Route { name: "tokenize", infers: false });
-const DETOKENIZE: (&str, Route) = ("/detokenize", Route { name: "detokenize", infers: false });
-const RERANK: (&str, Route) = ("/v1/rerank", Route { name: "rerank", infers: true });
-const SCORE: (&str, Route) = ("/v1/score", Route { name: "score", infers: true });
+const RESPONSES: (&str, Route) = ("/v1/responses", Route::new("responses", true));
+const MESSAGES: (&str, Route) = ("/v1/messages", Route::new("messages", true));
+const TOKENIZE: (&str, Route) = ("/tokenize", Route::new("tokenize", false));
+const DETOKENIZE: (&str, Route) = ("/detokenize", Route::new("detokenize", false));
+const RERANK: (&str, Route) = ("/v1/rerank", Route::new("rerank", true));
+const SCORE: (&str, Route) = ("/v1/score", Route::new("score", true));
+const REALTIME: (&str, Route) = ("/v1/realtime", Route { upgrades: true, ..Route::new("realtime", true) });
 
 /// Routes beyond the common ones, by engine.
 fn special(engine: &EngineType) -> &'static [(&'static str, Route)] {
     match engine {
         EngineType::LlamaCpp => &[RESPONSES, MESSAGES, TOKENIZE, DETOKENIZE, RERANK],
         EngineType::Simulator => &[RESPONSES, MESSAGES, TOKENIZE],
-        _ => &[RESPONSES, MESSAGES, TOKENIZE, DETOKENIZE, RERANK, SCORE],
+        _ => &[RESPONSES, MESSAGES, TOKENIZE, DETOKENIZE, RERANK, SCORE, REALTIME],
     }
 }
 
 /// The route of a request, if it is let through.
 pub fn route(engine: &EngineType, method: &Method, path: &str) -> Option<Route> {
     let known = COMMON.iter().chain(special(engine)).find(|(known, _)| *known == path).map(|(_, route)| *route)?;
-    let allowed = if known.name == "models" { Method::GET } else { Method::POST };
+    let allowed = if known.name == "models" || known.upgrades { Method::GET } else { Method::POST };
     (*method == allowed).then_some(known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_websocket_is_offered_where_engines_have_one() {
+        assert!(route(&EngineType::Custom, &Method::GET, "/v1/realtime").is_some_and(|route| route.upgrades));
+        assert!(route(&EngineType::Custom, &Method::POST, "/v1/realtime").is_none());
+        assert!(route(&EngineType::LlamaCpp, &Method::GET, "/v1/realtime").is_none());
+    }
 
     #[test]
     fn inference_is_let_through_and_administration_is_not() {

@@ -1,30 +1,35 @@
 //! How the gateway is started, kept up to date, and stopped.
 //!
 //! # Expected flow
-//! Read the configuration, listen, serve on every processor. On the signal: `/readyz` fails, no connection is accepted any more, what
-//! runs ends, at the latest after the drain time.
+//! The admin port answers first. Clients are listened to as soon as there are a configuration and, for TLS, a certificate, on
+//! every processor. On the signal
+//! `/readyz` fails, and what runs ends, at the latest after the drain time.
 //! # Guarantees
-//! A configuration or key that cannot be read changes nothing: the last good one stays.
+//! A configuration, key or certificate that cannot be read neither ends the process nor changes anything: the last good one stays, and where there is
+//! none yet, `/readyz` says what is lacking. Only addresses that cannot be listened on end it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::Builder;
 
 use deepseek_core::gateway::GatewayConfig;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio_rustls::rustls;
 
+use crate::cluster::{self, Place};
 use crate::health::Health;
+use crate::kept::Kept;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::ready::{Need, Readiness};
+use crate::roster::Roster;
 use crate::scene::{Found, Shared};
-use crate::{admin, probe, serve};
-
-/// How often files are looked at: a mounted `ConfigMap` or Secret changes about once a minute at most.
-const LOOK: Duration = Duration::from_secs(2);
+use crate::settings::{Files, Settings};
+use crate::tls::{Certificate, Tls};
+use crate::{admin, export, probe, serve};
 
 /// How a gateway is started.
 #[derive(Clone, Debug)]
@@ -33,22 +38,32 @@ pub struct Options {
     pub config: PathBuf,
     /// A folder with API keys.
     pub keys: Option<PathBuf>,
+    /// A folder with a certificate; clients then speak TLS.
+    pub tls: Option<PathBuf>,
+    /// A folder that outlives the container.
+    pub state: Option<PathBuf>,
     /// Where clients are served.
     pub listen: SocketAddr,
     /// Where `/healthz`, `/readyz`, `/metrics` and `/debug/state` are served.
     pub admin: SocketAddr,
-    /// The replicas.
+    /// The replicas, where Kubernetes is not asked.
     pub replicas: Vec<Found>,
+    /// What Kubernetes is asked.
+    pub place: Option<Place>,
     /// Workers.
     pub workers: usize,
+}
+
+impl Options {
+    /// Whether Kubernetes is asked for this.
+    fn asks(&self, what: impl Fn(&Place) -> bool) -> bool {
+        self.place.as_ref().is_some_and(what)
+    }
 }
 
 /// Why a gateway does not start.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The configuration or a key cannot be read.
-    #[error("{0}")]
-    Files(String),
     /// An address cannot be listened on, or a thread cannot be started.
     #[error("{what}: {error}")]
     Start {
@@ -57,9 +72,19 @@ pub enum Error {
         /// What went wrong.
         error: std::io::Error,
     },
+    /// Ciphers and versions of TLS do not fit together.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+}
+
+impl Error {
+    fn start(what: &str) -> impl Fn(std::io::Error) -> Self + use<> {
+        let what = what.to_owned();
+        move |error| Self::Start { what: what.clone(), error }
+    }
 }
 
 /// Runs until `stop` is ready and what runs has ended.
@@ -67,40 +92,62 @@ pub enum Error {
 /// # Errors
 /// When it cannot start.
 pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), Error> {
-    let start = |what: &str| {
-        let what = what.to_owned();
-        move |error| Error::Start { what, error }
-    };
-    let (config, keys) = read(&options, &Keys::default()).map_err(Error::Files)?;
-    let shared = Shared::new(config, keys, Metrics::new()?);
-    shared.replace(&options.replicas, Health::new());
-    let listener = bind(options.listen)?;
+    let shared = Shared::new(GatewayConfig::nothing(), Keys::default(), Metrics::new()?);
+    let certificate = options.tls.clone().map(Certificate::within);
+    let needs = [Need::Config, Need::Keys, Need::Replicas].into_iter();
+    let ready = Arc::new(Readiness::lacking(needs.chain(certificate.as_ref().map(|_| Need::Certificate))));
+    let tls = certificate.clone().map(Tls::with).transpose()?;
+    let admin = bind(options.admin)?;
     let (stopping, stopped) = watch::channel(false);
-    let mut workers = Vec::new();
-    for at in 0..options.workers.max(1) {
-        let (listener, shared, stopped) =
-            (listener.try_clone().map_err(start("listening"))?, shared.clone(), stopped.clone());
-        let worker = std::thread::Builder::new().name(format!("worker-{at}"));
-        workers.push(worker.spawn(move || serve::work(listener, shared, stopped)).map_err(start("a worker"))?);
+    let signals = move || {
+        if let Err(error) = stop() {
+            tracing::error!(%error, "signals cannot be waited for");
+        }
+        stopping.send(true)
+    };
+    Builder::new().name("signals".into()).spawn(signals).map_err(Error::start("the signal thread"))?;
+    let (listen, workers) = (options.listen, options.workers.max(1));
+    let files = Files { config: options.config.clone(), keys: options.keys.clone(), certificate };
+    let control = Control { options, files, shared: shared.clone(), ready: ready.clone(), stopped: stopped.clone() };
+    // it goes on while workers drain, and ends with the process
+    Builder::new().name("control".into()).spawn(move || control.run(admin)).map_err(Error::start("control"))?;
+    if may_listen(&ready, stopped.clone()).map_err(Error::start("waiting"))? {
+        work(listen, workers, tls.as_ref(), &shared, &stopped)?;
+    }
+    Ok(())
+}
+
+/// Waits until clients can be served; false when the gateway is told to stop before.
+fn may_listen(ready: &Readiness, mut stopped: watch::Receiver<bool>) -> std::io::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(runtime.block_on(async {
+        tokio::select! {
+            () = ready.may_listen() => true,
+            _ = stopped.wait_for(|stop| *stop) => false,
+        }
+    }))
+}
+
+/// Serves clients; returns when all workers have ended.
+fn work(
+    listen: SocketAddr,
+    workers: usize,
+    tls: Option<&Tls>,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let listener = bind(listen)?;
+    let mut running = Vec::new();
+    for at in 0..workers {
+        let (listener, tls) = (listener.try_clone().map_err(Error::start("listening"))?, tls.cloned());
+        let (shared, stopped) = (shared.clone(), stopped.clone());
+        let worker = move || serve::work(listener, tls, shared, stopped);
+        running.push(Builder::new().name(format!("worker-{at}")).spawn(worker).map_err(Error::start("a worker"))?);
     }
     drop(listener);
-    let admin = bind(options.admin)?;
-    let (controlled, told) = (shared.clone(), stopped.clone());
-    let control = std::thread::Builder::new().name("control".into());
-    // it goes on while workers drain, and ends with the process
-    control.spawn(move || control_loop(admin, &options, &controlled, told)).map_err(start("the control thread"))?;
-    let waiting = std::thread::Builder::new().name("signals".into());
-    waiting
-        .spawn(move || {
-            if let Err(error) = stop() {
-                tracing::error!(%error, "signals cannot be waited for");
-            }
-            stopping.send(true)
-        })
-        .map_err(start("the signal thread"))?;
-    for worker in workers {
+    for worker in running {
         if let Ok(ended) = worker.join() {
-            ended.map_err(start("a worker"))?;
+            ended.map_err(Error::start("a worker"))?;
         }
     }
     Ok(())
@@ -108,61 +155,59 @@ pub fn run(options: Options, stop: impl FnOnce() -> std::io::Result<()> + Send +
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|error| Error::Start { what: format!("listening on {address}"), error })
+    bound.map_err(Error::start(&format!("listening on {address}")))
 }
 
-/// Everything that is no request: probes, files, the admin port.
-fn control_loop(admin: TcpListener, options: &Options, shared: &Arc<Shared>, stopped: watch::Receiver<bool>) {
-    let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
-        LocalSet::new().block_on(&runtime, async {
-            tokio::select! {
-                ended = admin::serve(admin, shared.clone(), stopped) => ended,
-                () = probe::attend(shared.clone()) => Ok(()),
-                () = follow(options, shared) => Ok(()),
-            }
-        })
-    });
-    if let Err(error) = ended {
-        tracing::error!(%error, "control loop ended");
-    }
+/// Everything that is no request: probes, files, the API server, the admin port.
+struct Control {
+    options: Options,
+    files: Files,
+    shared: Arc<Shared>,
+    ready: Arc<Readiness>,
+    stopped: watch::Receiver<bool>,
 }
 
-/// Takes over what changes in the files.
-async fn follow(options: &Options, shared: &Arc<Shared>) {
-    let mut complaint = String::new();
-    loop {
-        sleep(LOOK).await;
-        let scene = shared.scene();
-        match read(options, &scene.keys) {
-            Ok((config, keys)) => {
-                complaint.clear();
-                if config != *scene.config || keys != *scene.keys {
-                    tracing::info!(keys = keys.len(), "configuration changed");
-                    shared.configure(config, keys);
-                }
-            }
-            Err(error) if error != complaint => {
-                tracing::error!(error, "the last good configuration stays");
-                complaint = error;
-            }
-            Err(_) => {}
+impl Control {
+    fn run(&self, admin: TcpListener) {
+        let ended = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .and_then(|runtime| LocalSet::new().block_on(&runtime, self.attend(admin)));
+        if let Err(error) = ended {
+            tracing::error!(%error, "control loop ended");
         }
     }
-}
 
-fn read(options: &Options, before: &Keys) -> Result<(GatewayConfig, Keys), String> {
-    let config = read_config(&options.config)?;
-    let keys = match &options.keys {
-        Some(folder) => Keys::read(folder, &config.clients, before)?,
-        None if config.keys_required => {
-            return Err("keysRequired is true, and there is no folder with keys (--keys)".to_owned());
+    async fn attend(&self, admin: TcpListener) -> std::io::Result<()> {
+        let Self { options, files, shared, ready, stopped } = self;
+        let kept = options.state.as_deref().map(Kept::within);
+        let settings = Settings::new(files.clone(), shared.clone(), ready.clone(), kept.clone());
+        let roster = Roster::new(shared.clone(), ready.clone(), kept);
+        settings.begin(options.asks(|place| place.config_map.is_some()));
+        if options.asks(|place| place.service.is_some()) {
+            roster.recall();
+        } else {
+            shared.replace(&options.replicas, Health::new());
+            ready.has(Need::Replicas);
         }
-        None => Keys::default(),
-    };
-    Ok((config, keys))
-}
-
-fn read_config(path: &Path) -> Result<GatewayConfig, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+        let probes = async {
+            // what a probe asks depends on the engine
+            ready.may_listen().await;
+            probe::attend(shared.clone()).await;
+        };
+        let cluster = async {
+            if let Some(place) = &options.place {
+                cluster::follow(place, &roster, &settings, &shared.metrics).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = admin::serve(admin, shared.clone(), ready.clone(), stopped.clone()) => ended,
+            () = probes => Ok(()),
+            () = settings.attend() => Ok(()),
+            () = roster.attend() => Ok(()),
+            () = export::export(shared.clone()) => Ok(()),
+            () = cluster => Ok(()),
+        }
+    }
 }

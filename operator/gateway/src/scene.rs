@@ -8,10 +8,11 @@ use deepseek_core::gateway::GatewayConfig;
 
 use crate::admission::Admission;
 use crate::budget::RetryBudget;
-use crate::health::Health;
+use crate::health::{Health, State};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::trace::Spans;
 
 /// Everything at one moment.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Shared {
     pub budget: RetryBudget,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Spans that have ended.
+    pub spans: Spans,
 }
 
 /// A replica that should be known.
@@ -56,6 +59,7 @@ impl Shared {
             admission: Admission::new(),
             budget: RetryBudget::new(),
             metrics,
+            spans: Spans::new(),
         })
     }
 
@@ -70,8 +74,10 @@ impl Shared {
         self.change(|scene| {
             let same = scene.config.max_concurrent_sequences == limit;
             let again = |replica: &Arc<Replica>| {
-                let health = if replica.is_up() { Health::trusted() } else { Health::new() };
-                Arc::new(Replica::new(&replica.name, replica.address, limit, health))
+                let health = if replica.state() == State::Up { Health::trusted() } else { Health::new() };
+                let again = Replica::new(&replica.name, replica.address, limit, health);
+                again.set_leaving(replica.found().leaving);
+                Arc::new(again)
             };
             let replicas = if same { scene.replicas.clone() } else { scene.replicas.iter().map(again).collect() };
             Scene { config: Arc::new(config), keys: Arc::new(keys), replicas }
@@ -89,13 +95,12 @@ impl Shared {
                 let known = known.get(&(&*found.name, found.address)).map(|replica| Arc::clone(replica));
                 let replica =
                     known.unwrap_or_else(|| Arc::new(Replica::new(&found.name, found.address, limit, health)));
-                if found.leaving {
-                    replica.leave();
-                }
+                replica.set_leaving(found.leaving);
                 replica
             });
             Scene { replicas: replicas.collect(), ..scene.clone() }
         });
+        self.admission.given_back();
     }
 
     fn change(&self, change: impl FnOnce(&Scene) -> Scene) {

@@ -1,5 +1,11 @@
 //! Connections of clients: one worker for each processor, with a runtime of its own, so that a request never changes threads.
+//!
+//! # Expected flow of an end
+//! Nothing is refused. From the signal on every answer says `Connection: close` (HTTP/1) or follows a GOAWAY (HTTP/2), so that clients go
+//! elsewhere with their next request. New connections are still accepted for a while, idle ones are kept for one more request, and
+//! what runs then ends, at the latest after the drain time.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -7,18 +13,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deepseek_core::gateway::Limits;
+use futures::FutureExt;
+use http::header::{CONNECTION, HeaderValue};
+use http::{StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::proxy::Worker;
 use crate::scene::Shared;
+use crate::tls::Tls;
 use crate::upstream::Pool;
 
 /// How often idle lines are looked through.
@@ -27,91 +38,172 @@ const SWEEP: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(50);
 /// HTTP/2 connections are asked for a sign of life this often, and given up if none comes in time.
 const PING: Duration = Duration::from_secs(10);
+/// How long connections are accepted after the signal: other nodes learn up to some seconds later that this gateway is stopping.
+const LAST_CALL: Duration = Duration::from_secs(5);
+/// How long an idle connection may still bring one more request after the signal. Closed at once, it could cross with a request
+/// that is under way, which would be lost; clients that have been silent for longer hardly speak at that very moment.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop and what runs has ended, or the drain time is over.
 ///
 /// # Errors
 /// When the runtime cannot be started.
-pub fn work(listener: TcpListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub fn work(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let open = accept(&listener, &shared, stop).await;
-        let drain = Duration::from_millis(shared.scene().config.limits.drain);
-        let drained = timeout(drain, async {
-            while Rc::strong_count(&open) > 1 {
+        let host = Host::new(tls, shared, stop);
+        let told = host.accept(&tokio::net::TcpListener::from_std(listener)?).await;
+        let drained = timeout_at(told + host.drain(), async {
+            while host.has_guests() {
                 sleep(BREATH).await;
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(open = Rc::strong_count(&open) - 1, "drain time is over; what still runs is cut");
+            tracing::warn!("drain time is over; what still runs is cut");
         }
         Ok(())
     })
 }
 
-/// Accepts until it is told to stop; every connection holds a clone of what is returned.
-async fn accept(listener: &tokio::net::TcpListener, shared: &Arc<Shared>, mut stop: watch::Receiver<bool>) -> Rc<()> {
-    let open = Rc::new(());
-    let worker = Worker { shared: shared.clone(), pool: Pool::default() };
-    let pool = worker.pool.clone();
-    spawn_local(async move {
-        loop {
-            sleep(SWEEP).await;
-            pool.sweep();
-        }
-    });
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return open,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (worker, stop, open) = (worker.clone(), stop.clone(), open.clone());
-                spawn_local(async move {
-                    serve(stream, worker, stop).await;
-                    drop(open);
-                });
+/// What a worker's connections have in common; each holds a clone.
+#[derive(Clone)]
+struct Host {
+    worker: Worker,
+    tls: Option<Tls>,
+    stop: watch::Receiver<bool>,
+    stopping: Rc<Cell<bool>>,
+}
+
+impl Host {
+    fn new(tls: Option<Tls>, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+        let worker = Worker { shared, pool: Pool::default(), guests: Rc::default() };
+        let pool = worker.pool.clone();
+        spawn_local(async move {
+            loop {
+                sleep(SWEEP).await;
+                pool.sweep();
             }
-            Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
-                sleep(BREATH).await;
+        });
+        Self { worker, tls, stop, stopping: Rc::default() }
+    }
+
+    /// Whether somebody is connected: all hold a clone of this one's worker.
+    fn has_guests(&self) -> bool {
+        Rc::strong_count(&self.worker.guests) > 1
+    }
+
+    fn drain(&self) -> Duration {
+        Duration::from_millis(self.worker.shared.scene().config.limits.drain)
+    }
+
+    /// Accepts until it is told to stop, and a little longer; returns when that was.
+    async fn accept(&self, listener: &tokio::net::TcpListener) -> Instant {
+        let told = self.accept_until(listener, self.told()).await;
+        self.stopping.set(true);
+        self.accept_until(listener, sleep_until(told + LAST_CALL.min(self.drain()))).await;
+        // what the kernel has accepted already would be reset
+        while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+            spawn_local(self.clone().greet(stream));
+        }
+        told
+    }
+
+    async fn accept_until(&self, listener: &tokio::net::TcpListener, end: impl Future<Output = ()>) -> Instant {
+        let mut end = std::pin::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = end.as_mut() => return Instant::now(),
+            };
+            match accepted {
+                Ok((stream, _)) => drop(spawn_local(self.clone().greet(stream))),
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    sleep(BREATH).await;
+                }
             }
         }
     }
-}
 
-async fn serve(stream: TcpStream, worker: Worker, mut stop: watch::Receiver<bool>) {
-    // tokens are small, and each is waited for
-    let _ = stream.set_nodelay(true);
-    let builder = builder(&worker.shared.scene().config.limits);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let worker = worker.clone();
-        async move { Ok::<_, Infallible>(worker.serve(request).await) }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stop.wait_for(|stop| *stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    /// Waits until it is told to stop.
+    fn told(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.clone();
+        async move {
+            // whoever could tell has gone: the process ends
+            let _ = stop.wait_for(|stop| *stop).await;
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+    }
+
+    async fn greet(self, stream: TcpStream) {
+        // tokens are small, and each is waited for
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.serve(stream).await };
+        match tls.accept(stream).await {
+            Ok(stream) => self.serve(stream).await,
+            Err(error) => tracing::debug!(%error, "no TLS connection"),
+        }
+    }
+
+    async fn serve<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let arrival = Duration::from_millis(self.worker.shared.scene().config.limits.arrival);
+        let builder = builder(&self.worker.shared.scene().config.limits);
+        let spoken: Rc<Cell<Option<Version>>> = Rc::default();
+        let (worker, stopping, version) = (self.worker.clone(), self.stopping.clone(), spoken.clone());
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            version.set(Some(request.version()));
+            let (worker, stopping, http1) = (worker.clone(), stopping.clone(), request.version() < Version::HTTP_2);
+            async move {
+                let mut answer = worker.serve(request).await;
+                if stopping.get() && http1 && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let parting = async {
+            self.told().await;
+            if spoken.get() != Some(Version::HTTP_2) {
+                sleep(GRACE).await;
+            }
+        };
+        // hyper waits for ever to learn which version is spoken
+        let mute = async {
+            sleep(arrival).await;
+            if spoken.get().is_some() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = mute => return tracing::debug!("connection without a request"),
+            () = parting => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
     }
 }
 
 fn builder(limits: &Limits) -> Builder<Local> {
     let mut builder = Builder::new(Local);
-    let head = Duration::from_millis(limits.arrival.min(10_000));
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        // it also ends connections that have been idle for so long
+        .header_read_timeout(Duration::from_millis(limits.arrival))
         .max_buf_size(limits.head.max(8192))
-        .pipeline_flush(true)
         .auto_date_header(false);
     builder
         .http2()

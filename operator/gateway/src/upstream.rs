@@ -15,13 +15,16 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::health::Signal;
+use crate::refusal::Refusal;
 
 /// Engines close idle connections after five seconds (uvicorn and cpp-httplib both do unless told otherwise); a line that is about
 /// to be closed is not taken.
@@ -103,6 +106,30 @@ impl Line {
 fn drive(driver: &mut Connection<TokioIo<TcpStream>, Sent>, over: &mut bool, cx: &mut Context<'_>) {
     if !*over {
         *over = Pin::new(driver).poll(cx).is_ready();
+    }
+}
+
+/// A replica that could not be asked, or did not answer.
+pub(crate) struct Lost {
+    pub(crate) why: &'static str,
+    pub(crate) signal: Signal,
+    told: String,
+}
+
+impl Lost {
+    pub(crate) fn unreachable(error: &io::Error) -> Self {
+        let timed_out = error.kind() == io::ErrorKind::TimedOut;
+        let (why, signal) = if timed_out { ("connect_timeout", Signal::Soft) } else { ("refused", Signal::Hard) };
+        Self { why, signal, told: error.to_string() }
+    }
+
+    pub(crate) fn reset(error: &hyper::Error) -> Self {
+        Self { why: "reset", signal: Signal::Hard, told: error.to_string() }
+    }
+
+    pub(crate) fn refusal(&self) -> Refusal {
+        tracing::debug!(why = self.why, error = self.told, "replica lost");
+        Refusal::upstream(StatusCode::BAD_GATEWAY, "engine_lost", "The engine did not answer. Send the request again.")
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Step {
     Close,
     /// Waits until the client has gone.
     UntilGone,
+    /// Sends back what comes, until the client has gone or has said "bye".
+    Echo,
 }
 
 /// An engine.
@@ -78,6 +80,16 @@ fn attend(
                 }
                 Step::Wait(time) => thread::sleep(*time),
                 Step::Close => return,
+                Step::Echo => {
+                    let mut buffer = [0; 1024];
+                    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                        if buffer[..read].ends_with(b"bye") || stream.write_all(&buffer[..read]).is_err() {
+                            return;
+                        }
+                    }
+                    gone.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
                 Step::UntilGone => {
                     let _ = stream.read(&mut [0]);
                     gone.fetch_add(1, Ordering::SeqCst);

@@ -4,8 +4,10 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use deepseek_gateway::health::Signal;
+use deepseek_core::gateway::{GatewayConfig, Limits};
+use deepseek_gateway::health::{Health, Signal};
 use deepseek_gateway::keys::Keys;
+use deepseek_gateway::scene::Found;
 
 use crate::engine::{Engine, Step, chunk, completion, end, json, stream_head, token};
 use crate::gate::{ASK, Gate, STREAM, config, eventually, post};
@@ -117,6 +119,25 @@ fn who_waits_for_a_replica_that_is_found_down_is_served_by_another() {
         }
     });
     assert!(gate.counts("deepseek_gateway_retries_total{reason=\"down\"}"));
+}
+
+#[test]
+fn who_waits_for_a_replica_that_has_gone_is_let_go_when_it_falls() {
+    let (frozen, good) = (Engine::with(vec![vec![Step::UntilGone]]), Engine::saying(completion("hi")));
+    let limits = Limits { first_byte: 30_000, ..config().limits };
+    let gate = Gate::with(GatewayConfig { limits, ..config() }, Keys::default(), &[&frozen, &good]);
+    gate.probe();
+    eventually("it is attended to", || gate.counts("replica_up{replica=\"chat-1\"} 1"));
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| gate.chat(ASK))).collect();
+        eventually("the frozen one is asked", || gate.shared.scene().replicas[0].running() > 0);
+        let stays = Found { name: "chat-1".into(), address: good.address, leaving: false };
+        gate.shared.replace(&[stays], Health::trusted());
+        for reply in asked {
+            let reply = reply.join().unwrap();
+            assert!(reply.status == 200 && reply.took < Duration::from_secs(8), "{reply:?}");
+        }
+    });
 }
 
 #[test]

@@ -11,20 +11,25 @@ use deepseek_crds::v1alpha1::EngineType;
 use deepseek_gateway::health::Health;
 use deepseek_gateway::keys::Keys;
 use deepseek_gateway::metrics::Metrics;
+use deepseek_gateway::probe::attend;
 use deepseek_gateway::scene::{Found, Shared};
 use deepseek_gateway::serve::work;
+use deepseek_gateway::tls::Tls;
 use tokio::sync::watch;
+use tokio::task::LocalSet;
 
 use crate::engine::Engine;
 
 /// A configuration with short limits.
 pub fn config() -> GatewayConfig {
     GatewayConfig {
+        site: None,
         served_names: vec!["chat".into(), "default".into()],
         engine: EngineType::LlamaCpp,
         max_concurrent_sequences: 4,
         affinity: false,
         access_log: false,
+        otlp_endpoint: None,
         limits: Limits {
             queue: 2,
             queue_time: 300,
@@ -63,6 +68,11 @@ impl Gate {
 
     /// In front of these addresses, of which some may be nobody's.
     pub fn at(config: GatewayConfig, keys: Keys, addresses: &[SocketAddr]) -> Self {
+        Self::over(None, config, keys, addresses)
+    }
+
+    /// With TLS, if there is any.
+    pub fn over(tls: Option<Tls>, config: GatewayConfig, keys: Keys, addresses: &[SocketAddr]) -> Self {
         let shared = Shared::new(config, keys, Metrics::new().unwrap());
         let found = addresses.iter().enumerate().map(|(at, address)| Found {
             name: format!("chat-{at}"),
@@ -76,9 +86,18 @@ impl Gate {
         let (stop, stopped) = watch::channel(false);
         let worker = {
             let shared = shared.clone();
-            thread::spawn(move || work(listener, shared, stopped))
+            thread::spawn(move || work(listener, tls, shared, stopped))
         };
         Self { address, shared, stop, worker: Some(worker) }
+    }
+
+    /// Lets it ask its engines whether they are well, until the end of the test.
+    pub fn probe(&self) {
+        let shared = self.shared.clone();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, attend(shared));
+        });
     }
 
     /// Tells it to stop.

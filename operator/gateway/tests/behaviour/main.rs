@@ -2,16 +2,32 @@
 //!
 //! | Module | What |
 //! |---|---|
+//! | `client` | clients that keep connections, speak TLS and HTTP/2 |
+//! | `connecting` | what connections clients may make |
+//! | `telling` | traces, logs and metrics |
+//! | `websocket` | requests that become a WebSocket |
+//! | `stopping` | how a gateway ends without losing anything |
+//! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
+//! | `leaving` | what becomes of the work of clients that go |
 //! | `passing` | what goes through, byte for byte |
 //! | `failing` | what happens when engines fail |
 //! | `refusing` | what the gateway refuses, and how |
+//! | `starting` | a whole gateway, from its start to its end |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod client;
+mod cluster;
+mod connecting;
 mod engine;
 mod failing;
 mod gate;
+mod leaving;
 mod passing;
 mod refusing;
+mod starting;
+mod stopping;
+mod telling;
+mod websocket;
