@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test there is, from the quickest to the slowest; the last line counts them: "N passed, N failed[, N skipped]".
-#   test.sh [SUITE...]   SUITE: lint rust engine chart lab scenarios; default: all
+#   test.sh [SUITE...]   SUITE: lint rust engine conformance chart lab scenarios; default: all
 # Builds what is missing first. A suite that ends without its count has failed as a whole. In CI a skipped lab scenario fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -56,14 +56,15 @@ lab_tests() { e2e/lab/smoke.sh; }
 scenarios() { cargo run --locked --quiet -p deepseek-e2e --bin scenarios; }
 
 suites=("$@")
-[ $# -gt 0 ] || suites=(lint rust engine chart lab scenarios)
+[ $# -gt 0 ] || suites=(lint rust engine conformance chart lab scenarios)
 wanted() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 
 step packages e2e/lab/packages.sh
 ! wanted lint || step lint e2e/lint.sh
 ! wanted rust || suite rust rust
-if wanted engine || wanted chart || wanted lab || wanted scenarios; then step build build; fi
+if wanted engine || wanted conformance || wanted chart || wanted lab || wanted scenarios; then step build build; fi
 ! wanted engine || suite engine e2e/engine/test.sh
+! wanted conformance || suite conformance e2e/gateway/conformance/test.sh
 ! wanted chart || suite chart charts/test.sh
 ! wanted lab || suite lab lab_tests
 ! wanted scenarios || suite scenarios scenarios
