@@ -142,9 +142,10 @@ impl Host {
     async fn greet(self, stream: TcpStream) {
         // tokens are small, and each is waited for
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else { return self.serve(stream).await };
-        match tls.accept(stream).await {
-            Ok(stream) => self.serve(stream).await,
+        // each way has room of its own, so that a connection takes no more than the way that it goes
+        let Some(tls) = &self.tls else { return Box::pin(self.serve(stream)).await };
+        match Box::pin(tls.accept(stream)).await {
+            Ok(stream) => Box::pin(self.serve(stream)).await,
             Err(error) => tracing::debug!(%error, "no TLS connection"),
         }
     }
