@@ -155,9 +155,9 @@ impl Line {
         BUFFER.with_borrow_mut(|buffer| {
             // what has been used up and is not needed any more is used again
             if buffer.capacity() == 0 {
-                *buffer = BytesMut::with_capacity(SHARED)
+                *buffer = BytesMut::with_capacity(SHARED);
             } else {
-                buffer.reserve(READ)
+                buffer.reserve(READ);
             }
             if self.come.is_empty() {
                 // even nothing would keep the buffer that it was a part of

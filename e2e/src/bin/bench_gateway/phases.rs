@@ -79,7 +79,7 @@ impl Phase {
         match self {
             Self::Small | Self::Rate | Self::Streams => &[Direct, Gateway, Haproxy, Nginx, Litellm],
             Self::Prompt => &[Direct, Gateway, Haproxy, Nginx],
-            Self::Idle | Self::Prefill => &[Gateway, Haproxy, HaproxyAbort, Nginx, Litellm],
+            Self::Idle | Self::Prefill => &[Gateway, Haproxy, HaproxyAbort, Nginx],
             Self::H2 | Self::Tls => &[Gateway, Haproxy, Nginx],
             Self::Affinity => &[Gateway, ByLoad],
         }

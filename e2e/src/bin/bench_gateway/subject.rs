@@ -42,7 +42,7 @@ impl Subject {
     /// How much it is asked to carry; litellm cannot carry what the others do.
     pub fn load(self) -> Amount {
         if self == Self::Litellm {
-            return Amount { connections: 8, rate: 20, streams: 50, every: 200_000, tokens: 20, held: 100 };
+            return Amount { connections: 8, rate: 20, streams: 50, every: 200_000, tokens: 60, held: 100 };
         }
         Amount { connections: 64, rate: 1000, streams: 1000, every: 50_000, tokens: 120, held: 2000 }
     }

@@ -21,7 +21,7 @@ pub fn markdown(book: &Book, head: &Head) -> String {
     }
     text.push_str(
         "\n¹ Engines and client on their core with nobody in between; that core is the limit of the closed loop. ² One round and a small\n\
-         load: 8 connections, 20 requests/s, 50 streams × 5 tokens/s, 100 idle streams. A median in bold misses its aim.\n",
+         load: 8 connections, 20 requests/s, 50 streams × 5 tokens/s. A median in bold misses its aim.\n",
     );
     let median = |subject| book.summary(subject, AFFINITY).map(|summary| summary.cell(AFFINITY.digits));
     if let (Some(on), Some(off)) = (median(Subject::Gateway), median(Subject::ByLoad)) {

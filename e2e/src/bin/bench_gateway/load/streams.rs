@@ -113,9 +113,7 @@ fn token(text: &[u8]) -> Option<(u64, &[u8])> {
             return Some((written, &rest[DIGITS + 1..]));
         }
         // the first event of a stream is empty; at the end of the text the digits may be still to come
-        if digits.is_none() {
-            return None;
-        }
+        digits?;
     }
 }
 
