@@ -48,3 +48,8 @@ bench-faults: operator ## Measures what clients feel when something breaks: ROUN
 bench-nodeloss: operator ## Measures a lost node beside a plain Deployment: ROUNDS=1, a quarter of an hour; writes docs/failure-modes.md
 	@e2e/lab/packages.sh && e2e/lab/build.sh && e2e/engine/build.sh
 	@cargo run -q --locked --release -p deepseek-e2e --bin bench_nodeloss -- --document docs/failure-modes.md
+
+.PHONY: bench-gateway
+bench-gateway: operator ## Measures what the gateway costs beside haproxy, nginx and litellm: ROUNDS=5; writes docs/performance.md
+	@export LITELLM=$$(e2e/gateway/peers.sh) && export PATH=$$PATH:/usr/sbin && \
+		cargo run -q --locked --release -p deepseek-e2e --bin bench_gateway -- --document docs/performance.md

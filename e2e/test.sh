@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test there is, from the quickest to the slowest; the last line counts them: "N passed, N failed[, N skipped]".
-#   test.sh [SUITE...]   SUITE: lint scripts rust engine chart lab scenarios; default: all
+#   test.sh [SUITE...]   SUITE: lint scripts rust engine conformance chart lab scenarios; default: all
 # Builds what is missing first. A suite that ends without its count has failed as a whole. Every skip is named at the end. Where the
 # machine cannot carry a lab, the suites that need one are skipped; in CI they fail, and so does a skipped lab scenario.
 # TEST_LOGS: where the output of each suite is kept (target/test).
@@ -75,7 +75,7 @@ lab_tests() { e2e/lab/smoke.sh; }
 scenarios() { cargo run --locked --quiet -p deepseek-e2e --bin scenarios; }
 
 suites=("$@")
-[ $# -gt 0 ] || suites=(lint scripts rust engine chart lab scenarios)
+[ $# -gt 0 ] || suites=(lint scripts rust engine conformance chart lab scenarios)
 wanted() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 no_lab=
 [ -n "${CI:-}" ] || no_lab=$(lacking)
@@ -85,8 +85,9 @@ step packages e2e/lab/packages.sh
 ! wanted lint || step lint e2e/lint.sh
 ! wanted scripts || suite scripts e2e/scripts_test.sh
 ! wanted rust || suite rust rust
-if wanted engine || wanted chart || lab_wanted; then step build build; fi
+if wanted engine || wanted conformance || wanted chart || lab_wanted; then step build build; fi
 ! wanted engine || suite engine e2e/engine/test.sh
+! wanted conformance || suite conformance e2e/gateway/conformance/test.sh
 ! wanted chart || suite chart charts/test.sh
 ! wanted lab || lab_suite lab lab_tests
 ! wanted scenarios || lab_suite scenarios scenarios

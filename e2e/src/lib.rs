@@ -11,6 +11,7 @@
 //! | who wrote what | [`audit`] |
 //! | waiting, and what is shown meanwhile | [`wait`], [`progress`] |
 //! | flags, order, results | [`options`], [`run`] |
+//! | what the benchmarks in `bin/` share | [`bench`] |
 
 pub mod audit;
 pub mod bench;

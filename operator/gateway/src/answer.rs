@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::account::{Account, Ending};
 use crate::events::Events;
 use crate::health::Signal;
+use crate::line::Line;
 use crate::refusal::Refusal;
 use crate::replica::Place;
 use crate::said::Said;
-use crate::upstream::{Line, Pool};
+use crate::upstream::Pool;
 use crate::wait::Wait;
 
 /// Longest answer without events in which the usage is looked for.
@@ -41,7 +42,6 @@ pub struct Broken(pub(crate) String);
 
 /// An answer that comes from an engine.
 pub struct Relay {
-    incoming: Incoming,
     line: Option<Line>,
     pool: Pool,
     place: Option<Place>,
@@ -79,20 +79,11 @@ impl Content {
 
 impl Relay {
     /// The answer with this head, whose body is still to come.
-    pub fn new(
-        incoming: Incoming,
-        events: bool,
-        line: Line,
-        pool: Pool,
-        place: Place,
-        account: Account,
-        silence: Duration,
-    ) -> Self {
+    pub fn new(events: bool, line: Line, pool: Pool, place: Place, account: Account, silence: Duration) -> Self {
         let content = if events { Content::Events(Events::default()) } else { Content::Other(0) };
         let heard = Instant::now();
         let timer = Box::pin(sleep_until(heard + silence));
         Self {
-            incoming,
             line: Some(line),
             pool,
             place: Some(place),
@@ -138,9 +129,9 @@ impl Relay {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             let Some(line) = &mut self.line else { return Poll::Ready(None) };
-            match line.poll_frame(&mut self.incoming, cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let Ok(piece) = frame.into_data() else { continue };
+            match line.poll_piece(cx) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    let over = line.is_over();
                     self.heard = Instant::now();
                     self.account.heard(self.heard.into_std());
                     if let Some(place) = &self.place {
@@ -148,8 +139,8 @@ impl Relay {
                     }
                     let piece = self.content.take(piece, &mut self.account.said);
                     // of a known length nobody asks for the end
-                    if self.incoming.is_end_stream() && matches!(self.content, Content::Other(_)) {
-                        self.ended(cx);
+                    if over && matches!(self.content, Content::Other(_)) {
+                        self.ended();
                     }
                     if !piece.is_empty() {
                         return Poll::Ready(Some(Ok(piece)));
@@ -160,7 +151,7 @@ impl Relay {
                     return Poll::Ready(Some(Err(Broken(error.to_string()))));
                 }
                 Poll::Ready(None) => {
-                    self.ended(cx);
+                    self.ended();
                     let rest =
                         if let Content::Events(events) = &mut self.content { events.rest() } else { Bytes::new() };
                     return Poll::Ready((!rest.is_empty()).then_some(Ok(rest)));
@@ -175,9 +166,9 @@ impl Relay {
     }
 
     /// The whole answer is there: its place is free, its line may carry another.
-    fn ended(&mut self, cx: &mut Context<'_>) {
+    fn ended(&mut self) {
         if let (Some(line), Some(place)) = (self.line.take(), self.place.take()) {
-            self.pool.put(line, place.replica.address, cx);
+            self.pool.put(line, place.replica.address);
         }
     }
 

@@ -12,7 +12,7 @@
 //! | what Kubernetes is asked | [`cluster`] |
 //! | what is told by files | [`settings`] |
 //! | what survives a restart | [`kept`] |
-//! | how an engine is spoken to | [`upstream`] |
+//! | how an engine is spoken to | [`upstream`], [`line`], `framing` |
 //! | how an answer reaches the client | [`answer`], [`wait`], [`events`] |
 //! | what an engine says | [`said`] |
 //! | what a request asks | `asked`, [`scan`] |
@@ -32,10 +32,12 @@ pub mod choose;
 pub mod cluster;
 pub mod events;
 pub mod export;
+mod framing;
 mod headers;
 pub mod health;
 pub mod kept;
 pub mod keys;
+pub mod line;
 pub mod metrics;
 pub mod probe;
 pub mod proxy;

@@ -10,16 +10,16 @@ use bytes::Bytes;
 use deepseek_core::gateway::GatewayConfig;
 use deepseek_crds::v1alpha1::EngineType;
 use http::{Method, Request, header};
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::health::{Signal, State};
+use crate::line::Line;
 use crate::replica::Replica;
 use crate::said::Said;
 use crate::scene::Shared;
-use crate::upstream::{self, Line, Sent};
+use crate::upstream;
 
 /// Between two probes, and the longest that one may take.
 const PROBE: Duration = Duration::from_secs(1);
@@ -112,7 +112,8 @@ async fn probe(replica: &Replica, config: &GatewayConfig) -> Option<Signal> {
             Ok(line) => line,
             Err(error) => return upstream::signal(&error),
         };
-        let Ok(answer) = line.send(get(health_path(&config.engine))).await else { return Some(Signal::Hard) };
+        let (asked, body) = get(health_path(&config.engine)).into_parts();
+        let Ok(answer) = line.send(&asked, &body).await else { return Some(Signal::Hard) };
         Some(if answer.status().is_success() { Signal::Probed } else { Signal::Soft })
     });
     asked.await.unwrap_or(Some(Signal::Soft))
@@ -130,19 +131,20 @@ fn health_path(engine: &EngineType) -> &'static str {
 async fn canary(replica: &Replica, config: &GatewayConfig) -> Option<Signal> {
     let mut line = Line::open(replica.address, PROBE).await.ok()?;
     let asked = timeout(CANARY_LIMIT, async {
-        let answer = line.send(question(config)).await.ok().filter(|answer| answer.status().is_success())?;
+        let (asked, body) = question(config).into_parts();
+        line.send(&asked, &body).await.ok().filter(|answer| answer.status().is_success())?;
         let mut said = Said::default();
-        said.note(&text(&mut line, answer.into_body()).await?);
+        said.note(&text(&mut line).await?);
         (said.pieces > 0 || said.usage.is_some_and(|usage| usage.completion_tokens > 0)).then_some(())
     });
     Some(if matches!(asked.await, Ok(Some(()))) { Signal::Sang } else { Signal::Mute })
 }
 
 /// The whole answer, if it is no longer than an answer to a canary can be.
-async fn text(line: &mut Line, mut body: Incoming) -> Option<Vec<u8>> {
+async fn text(line: &mut Line) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    while let Some(frame) = std::future::poll_fn(|cx| line.poll_frame(&mut body, cx)).await {
-        text.extend_from_slice(&frame.ok()?.into_data().unwrap_or_default());
+    while let Some(piece) = std::future::poll_fn(|cx| line.poll_piece(cx)).await {
+        text.extend_from_slice(&piece.ok()?);
         if text.len() > LONGEST {
             return None;
         }
@@ -150,14 +152,14 @@ async fn text(line: &mut Line, mut body: Incoming) -> Option<Vec<u8>> {
     Some(text)
 }
 
-fn get(path: &'static str) -> Request<Sent> {
-    let mut request = Request::new(Sent::default());
+fn get(path: &'static str) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = http::Uri::from_static(path);
     request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("engine"));
     request
 }
 
-fn question(config: &GatewayConfig) -> Request<Sent> {
+fn question(config: &GatewayConfig) -> Request<Bytes> {
     let question = json!({
         "model": config.served_names.first(),
         "messages": [{"role": "user", "content": "ping"}],
@@ -165,7 +167,7 @@ fn question(config: &GatewayConfig) -> Request<Sent> {
     });
     let mut request = get("/v1/chat/completions");
     *request.method_mut() = Method::POST;
-    *request.body_mut() = Sent::from(Bytes::from(question.to_string()));
+    *request.body_mut() = Bytes::from(question.to_string());
     request.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     request
 }

@@ -22,11 +22,12 @@ use crate::asked::{Asked, asked, authenticate, collect, priority, priority_name}
 use crate::choose::{by_load, by_opening};
 use crate::headers::{REQUEST_ID, clean, is_events, own_form, request_id};
 use crate::health::Signal;
+use crate::line::Line;
 use crate::refusal::{Refusal, aborted, cut_short, overloaded, too_slow, unknown_route};
 use crate::replica::{Place, Replica};
 use crate::route::route;
 use crate::scene::{Scene, Shared};
-use crate::upstream::{Line, Lost, Pool};
+use crate::upstream::{Lost, Pool};
 use crate::wait::Wait;
 
 /// How long a stream that has begun without a word is kept back to see whether it is an abort.
@@ -84,7 +85,8 @@ impl Worker {
     pub async fn serve(&self, request: Request<Incoming>) -> Response<Answer> {
         let id = request_id(request.headers());
         let told = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"));
-        let mut answer = match self.answer(request, &id).await {
+        // hyper keeps room for this future as long as the connection lasts: what it holds lies elsewhere, until the answer begins
+        let mut answer = match Box::pin(self.answer(request, &id)).await {
             Ok(answer) => answer,
             Err(refusal) => refusal.response(&id).map(Answer::text),
         };
@@ -221,11 +223,11 @@ impl Worker {
         };
         let mut account = account;
         account.status = answer.status().as_u16();
-        let (mut head, incoming) = answer.into_parts();
+        let (mut head, ()) = answer.into_parts();
         clean(&mut head.headers);
         let events = is_events(&head.headers);
         let silence = Duration::from_millis(if events { limits.silence } else { limits.first_byte });
-        let mut relay = Relay::new(incoming, events, line, self.pool.clone(), place, account, silence);
+        let mut relay = Relay::new(events, line, self.pool.clone(), place, account, silence);
         if head.status.is_server_error() {
             replica.note(Signal::Soft);
             return Err(Box::new(Failed::Answered(Response::from_parts(head, relay))));
@@ -242,23 +244,18 @@ impl Worker {
     }
 
     /// Sends the request over an idle line, or over a new one if there is none that still holds.
-    async fn exchange(
-        &self,
-        asked: &Asked,
-        replica: &Replica,
-        connect: u64,
-    ) -> Result<(Line, Response<Incoming>), Lost> {
+    async fn exchange(&self, asked: &Asked, replica: &Replica, connect: u64) -> Result<(Line, Response<()>), Lost> {
         if let Some(mut line) = self.pool.take(replica.address).await {
-            match line.send(asked.request()).await {
+            match line.send(&asked.head, &asked.body).await {
                 Ok(answer) => return Ok((line, answer)),
                 // the engine closed it at that moment, as it may
-                Err(error) if error.is_canceled() || error.is_incomplete_message() || error.is_closed() => {}
-                Err(error) => return Err(Lost::reset(&error)),
+                Err(broke) if broke.unanswered => {}
+                Err(broke) => return Err(Lost::reset(&broke)),
             }
         }
         let opened = Line::open(replica.address, Duration::from_millis(connect)).await;
         let mut line = opened.map_err(|error| Lost::unreachable(&error))?;
-        let answer = line.send(asked.request()).await.map_err(|error| Lost::reset(&error))?;
+        let answer = line.send(&asked.head, &asked.body).await.map_err(|broke| Lost::reset(&broke))?;
         Ok((line, answer))
     }
 }

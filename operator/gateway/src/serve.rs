@@ -142,16 +142,10 @@ impl Host {
 
     async fn greet(self, stream: TcpStream) {
         of_client(&stream, Duration::from_millis(self.worker.shared.scene().config.limits.arrival));
-        match &self.tls {
-            None => self.serve(stream).await,
-            // in a box of its own: otherwise connections without TLS would be as large as those with it
-            Some(tls) => Box::pin(self.serve_over(tls, stream)).await,
-        }
-    }
-
-    async fn serve_over(&self, tls: &Tls, stream: TcpStream) {
-        match tls.accept(stream).await {
-            Ok(stream) => self.serve(stream).await,
+        // each way has room of its own, so that a connection takes no more than the way that it goes
+        let Some(tls) = &self.tls else { return Box::pin(self.serve(stream)).await };
+        match Box::pin(tls.accept(stream)).await {
+            Ok(stream) => Box::pin(self.serve(stream)).await,
             Err(error) => tracing::debug!(%error, "no TLS connection"),
         }
     }

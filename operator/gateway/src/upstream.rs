@@ -6,109 +6,29 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::health::Signal;
+use crate::line::Line;
 use crate::refusal::Refusal;
-use crate::socket::of_engine;
 
 /// Engines close idle connections after five seconds (uvicorn and cpp-httplib both do unless told otherwise); a line that is about
 /// to be closed is not taken.
 const LONGEST_IDLE: Duration = Duration::from_secs(4);
 /// Idle lines that are kept of one replica, by each worker.
 const MOST_IDLE: usize = 256;
-/// What is read of an answer at once, some dozens of tokens; also the longest head. Each stream has such a buffer while it waits.
-const READ: usize = 8 << 10;
-
-/// What is sent to an engine.
+/// What hyper sends to an engine, where it does.
 pub type Sent = Full<Bytes>;
-
-/// A connection to an engine.
-pub struct Line {
-    sender: SendRequest<Sent>,
-    driver: Connection<TokioIo<TcpStream>, Sent>,
-    over: bool,
-    used: bool,
-}
-
-impl Line {
-    /// Connects.
-    ///
-    /// # Errors
-    /// When nobody listens, or nobody answers within the limit ([`io::ErrorKind::TimedOut`]).
-    pub async fn open(address: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        of_engine(&stream);
-        let mut builder = Builder::new();
-        builder.read_buf_exact_size(Some(READ));
-        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver, over: false, used: false })
-    }
-
-    /// Whether it has carried a request before: an engine may close such a line at any moment, which is no failure of its own.
-    pub fn was_used(&self) -> bool {
-        self.used
-    }
-
-    /// Sends a request; returns when the head of the answer is there.
-    ///
-    /// # Errors
-    /// When the line breaks.
-    pub async fn send(&mut self, request: Request<Sent>) -> hyper::Result<Response<Incoming>> {
-        let mut answer = pin!(self.sender.send_request(request));
-        let (driver, over) = (&mut self.driver, &mut self.over);
-        let answer = poll_fn(|cx| {
-            drive(driver, over, cx);
-            answer.as_mut().poll(cx)
-        })
-        .await;
-        self.used = true;
-        answer
-    }
-
-    /// The next frame of the answer that this line carries.
-    pub fn poll_frame(
-        &mut self,
-        answer: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        // the answer says first that it wants more; the line then reads it
-        match Pin::new(&mut *answer).poll_frame(cx) {
-            Poll::Pending => {
-                drive(&mut self.driver, &mut self.over, cx);
-                Pin::new(answer).poll_frame(cx)
-            }
-            ready @ Poll::Ready(_) => ready,
-        }
-    }
-
-    /// Whether it could carry another request.
-    fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        drive(&mut self.driver, &mut self.over, cx);
-        !self.over && self.sender.is_ready()
-    }
-}
-
-fn drive(driver: &mut Connection<TokioIo<TcpStream>, Sent>, over: &mut bool, cx: &mut Context<'_>) {
-    if !*over {
-        *over = Pin::new(driver).poll(cx).is_ready();
-    }
-}
 
 /// A replica that could not be asked, or did not answer.
 pub(crate) struct Lost {
@@ -127,7 +47,7 @@ impl Lost {
         Self { why, signal: signal(error), told: error.to_string() }
     }
 
-    pub(crate) fn reset(error: &hyper::Error) -> Self {
+    pub(crate) fn reset(error: &impl Display) -> Self {
         Self { why: "reset", signal: Some(Signal::Hard), told: error.to_string() }
     }
 
@@ -180,8 +100,8 @@ impl Pool {
     }
 
     /// Keeps a line whose answer has been read to its end.
-    pub fn put(&self, mut line: Line, address: SocketAddr, cx: &mut Context<'_>) {
-        if !line.is_ready(cx) {
+    pub fn put(&self, line: Line, address: SocketAddr) {
+        if !line.may_stay() {
             return;
         }
         let mut lines = self.0.borrow_mut();

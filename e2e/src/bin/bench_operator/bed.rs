@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use deepseek_e2e::bench::commit;
 use deepseek_e2e::command::output;
 use deepseek_e2e::options::root;
 use deepseek_e2e::progress::say;
@@ -119,12 +120,4 @@ impl Bed {
         }
         Ok(())
     }
-}
-
-/// The commit that is measured, with a plus behind it if the tree has other changes.
-async fn commit() -> String {
-    let at = output("git", &["describe", "--always", "--abbrev=12", "--exclude=*"], &[]).await;
-    let changes = output("git", &["status", "--porcelain", "--untracked-files=no", "operator", "crds"], &[]).await;
-    let plus = if changes.is_ok_and(|text| text.is_empty()) { "" } else { "+" };
-    format!("{}{plus}", at.unwrap_or_else(|_| "unknown".to_owned()))
 }

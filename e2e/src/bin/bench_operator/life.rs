@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use deepseek_e2e::bench::machine::{cpu, memory};
 use deepseek_e2e::progress::say;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -21,7 +22,6 @@ use crate::measures::{
     START_FULL, STOP, UPDATES,
 };
 use crate::objects::{Side, make_namespace, remove_namespace};
-use crate::proc::{cpu, memory};
 use crate::process::{Operator, Recipe};
 use crate::ready::Changes;
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use deepseek_e2e::bench::machine::machine;
+use deepseek_e2e::bench::renew;
 use deepseek_e2e::progress::say;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -17,7 +19,7 @@ use crate::life::Life;
 use crate::measures::{ALL_READY, HALF_READY, OTHERS, OVER_CHILDREN, OVER_FLOOR};
 use crate::objects::{Side, make_namespace, remove_namespace};
 use crate::plot::{Panel, plot};
-use crate::proc::{Busy, machine, quiet};
+use crate::proc::{Busy, quiet};
 use crate::process::Recipe;
 use crate::ready::Changes;
 use crate::{Options, engine, table};
@@ -50,7 +52,7 @@ pub async fn run(options: &Options, kubeconfig: &Path, audit: PathBuf) -> Result
     let text = table::markdown(&book, &options.n, &head);
     println!("{text}");
     if let Some(document) = &options.document {
-        table::renew(document, &text)?;
+        renew(document, "bench-operator", &text)?;
     }
     say(format_args!("written: {} and operator.svg beside it", json.display()));
     Ok(())

@@ -1,15 +1,9 @@
 //! The table for people.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use anyhow::{Context, Result};
-
-use crate::book::{Book, Head, Peer, Summary};
+use crate::book::{Book, Head, Peer};
 use crate::measures::{ALL, Measure};
-
-const FROM: &str = "<!-- bench-operator -->";
-const TO: &str = "<!-- /bench-operator -->";
 
 /// The whole table, in Markdown.
 pub fn markdown(book: &Book, sizes: &[u32], head: &Head) -> String {
@@ -37,28 +31,10 @@ pub fn markdown(book: &Book, sizes: &[u32], head: &Head) -> String {
 fn cells(book: &Book, n: u32, measure: Measure) -> String {
     let own = book.summary(n, measure);
     let missed = own.as_ref().zip(measure.aim).is_some_and(|(summary, aim)| summary.median() > aim);
-    let text = own.map_or(String::new(), |summary| cell(&summary, measure.digits));
+    let text = own.map_or(String::new(), |summary| summary.cell(measure.digits));
     let mark = if missed { "**" } else { "" };
-    let peer = |peer| book.against(n, measure, peer).map_or(String::new(), |summary| cell(&summary, measure.digits));
+    let peer = |peer| book.against(n, measure, peer).map_or(String::new(), |summary| summary.cell(measure.digits));
     format!(" {mark}{text}{mark} | {} | {} |", peer(Peer::Floor), peer(Peer::Children))
-}
-
-fn cell(summary: &Summary, digits: usize) -> String {
-    let (min, middle, max) = (summary.min(), summary.median(), summary.max());
-    let (low, high) = (format!("{min:.digits$}"), format!("{max:.digits$}"));
-    if low == high { format!("{middle:.digits$}") } else { format!("{middle:.digits$} ({low}–{high})") }
-}
-
-/// Puts the table between the marks of a document.
-///
-/// # Errors
-/// When the document has no marks.
-pub fn renew(document: &Path, table: &str) -> Result<()> {
-    let text = std::fs::read_to_string(document).with_context(|| document.display().to_string())?;
-    let (before, rest) = text.split_once(FROM).with_context(|| format!("no {FROM}"))?;
-    let (_, after) = rest.split_once(TO).with_context(|| format!("no {TO}"))?;
-    std::fs::write(document, format!("{before}{FROM}\n{table}{TO}{after}"))?;
-    Ok(())
 }
 
 #[cfg(test)]
