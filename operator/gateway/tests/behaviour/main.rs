@@ -10,7 +10,6 @@
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
-//! | `idle` | what thousands of silent streams cost |
 //! | `leaving` | what becomes of the work of clients that go |
 //! | `passing` | what goes through, byte for byte |
 //! | `failing` | what happens when engines fail |
@@ -25,7 +24,6 @@ mod connecting;
 mod engine;
 mod failing;
 mod gate;
-mod idle;
 mod leaving;
 mod passing;
 mod refusing;
