@@ -17,7 +17,8 @@ const STREAMS: usize = 2000;
 const MOST: usize = 48 << 10;
 const QUESTION: &str = r#"{"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 const TOKEN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
-const COMPLETION: &str = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"length"}],"usage":{"completion_tokens":1}}"#;
+const COMPLETION: &str =
+    r#"{"choices":[{"message":{"content":"a"},"finish_reason":"length"}],"usage":{"completion_tokens":1}}"#;
 
 /// A process of its own, so that its memory is only its own.
 struct Gateway(Child);
@@ -52,7 +53,8 @@ async fn engine(listener: TcpListener) {
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 let streams = String::from_utf8_lossy(&buffer[..read]).contains("\"stream\":true");
                 let answer = if streams {
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                    let head =
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
                     format!("{head}{:x}\r\n{TOKEN}\r\n", TOKEN.len())
                 } else {
                     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{COMPLETION}", COMPLETION.len())
