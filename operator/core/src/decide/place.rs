@@ -20,6 +20,8 @@ use crate::decide::node_loss::NodeState;
 use crate::observed::{Node, Observed, Pod};
 use crate::verdict::Refusal;
 
+/// Memory of the host that an engine's process takes by itself, in bytes.
+pub const PROCESS: u64 = 512 << 20;
 /// Most accelerators of one replica on one node; the largest machines have 16.
 const MOST_PER_NODE: u32 = 16;
 
@@ -339,7 +341,6 @@ pub fn tolerations(asked: &[Toleration], accelerator: Option<&AcceleratorEntry>)
 /// Memory of the host that loading takes when the weights end up on accelerators: the process, and staging buffers of at
 /// most 2 GiB. Pages of a mapped file are the kernel's to give back and are not counted.
 fn staging_memory(weights: u64) -> u64 {
-    const PROCESS: u64 = 512 << 20;
     const BUFFERS: u64 = 2 << 30;
     PROCESS + weights.min(BUFFERS)
 }

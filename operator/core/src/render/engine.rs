@@ -1,11 +1,12 @@
 //! The command line of each engine, and the flags that the operator keeps for itself.
 
+use deepseek_crds::unit::Bytes;
 use deepseek_crds::v1alpha1::{EngineType, ModelSource};
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::PORT;
 use crate::decide::accept::Accepted;
-use crate::decide::place::Placement;
+use crate::decide::place::{PROCESS, Placement};
 
 /// Where the weights are mounted in an engine's container.
 pub const MODELS: &str = "/models";
@@ -44,6 +45,7 @@ const LLAMA_CPP: &[OwnFlag] = &[
     own(&["--metrics"], Some("LLAMA_ARG_ENDPOINT_METRICS"), FIXED),
     own(&["--no-webui", "--webui", "--ui", "--no-ui"], Some("LLAMA_ARG_UI"), FIXED),
     own(&["--threads", "-t"], Some("LLAMA_ARG_THREADS"), "set spec.resources.cpu"),
+    own(&["--cache-ram", "-cram"], Some("LLAMA_ARG_CACHE_RAM"), "set spec.resources.memory, of which it gets what is left"),
     own(&["--sse-ping-interval"], None, "leave it out: stopping in time relies on it"),
 ];
 
@@ -110,11 +112,26 @@ fn llama_cpp(accepted: &Accepted<'_>, placement: &Placement) -> Vec<String> {
         threads(accepted.resources.cpu.as_deref()).to_string(),
         "--sse-ping-interval".into(),
         "5".into(),
+        "--cache-ram".into(),
+        (prompt_cache(accepted, placement) >> 20).to_string(),
     ];
     if placement.accelerator.is_some() {
         args.extend(["--n-gpu-layers".into(), "all".into()]);
     }
     args
+}
+
+/// Bytes of the host's memory that the server may keep the beginnings of conversations in: what is reserved beyond what it needs.
+/// Unless told, it takes up to 8 GiB, and is killed where it may not have them.
+///
+/// ```text
+/// on processors      spec.resources.memory - (weights + cache + runtime)
+/// on accelerators    spec.resources.memory - 512 MiB for the process; without it the 2 GiB at most that loading has used
+/// ```
+fn prompt_cache(accepted: &Accepted<'_>, placement: &Placement) -> u64 {
+    let asked = accepted.resources.memory.as_deref().and_then(|text| text.parse::<Bytes>().ok());
+    let needed = if placement.accelerator.is_some() { PROCESS } else { placement.host_memory };
+    asked.map_or(placement.host_memory, |Bytes(bytes)| bytes).saturating_sub(needed)
 }
 
 /// Whole processors, rounded up; one when the spec does not say, as is then requested.
