@@ -16,7 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// An answer that takes longer than this has met the fault.
 pub const SLOW: Duration = Duration::from_secs(1);
 /// Tokens of a short answer, and of a stream: little, on a machine that carries engines and everything else.
-const TOKENS: [u32; 2] = [4, 20];
+const TOKENS: [u32; 2] = [4, 40];
+/// One request in so many is a long stream, so that some are under way whenever something breaks.
+const LONG: (usize, u32) = (15, 1500);
 
 /// A load that runs.
 pub struct Load {
@@ -105,10 +107,12 @@ impl Load {
 
 async fn ask(door: &Door, model: &str, number: usize) -> Outcome {
     let asked = timeout(PATIENCE, async {
-        if number.is_multiple_of(2) {
+        let is_long = number.is_multiple_of(LONG.0);
+        if number.is_multiple_of(2) && !is_long {
             return door.chat(model, TOKENS[0]).await.map(|_| Outcome::Answered);
         }
-        Ok(match door.stream(model, TOKENS[1]).await?.outcome(PATIENCE).await? {
+        let tokens = if is_long { LONG.1 } else { TOKENS[1] };
+        Ok(match door.stream(model, tokens).await?.outcome(PATIENCE).await? {
             StreamEnd::Done(pieces) if pieces > 0 => Outcome::Answered,
             StreamEnd::Done(_) => Outcome::Lost("a stream without a word".to_owned()),
             StreamEnd::Told(_) => Outcome::CutAndTold,

@@ -75,7 +75,16 @@ impl Rig {
         Ok(load)
     }
 
-    /// Runs `lab fault` or `lab heal`.
+    /// Breaks something. A container that has just been started is not there for the lab at once.
+    ///
+    /// # Errors
+    /// When the lab does not obey for some seconds.
+    pub async fn fault(&self, args: &[&str]) -> Result<()> {
+        let words = [&["fault"], args].concat();
+        eventually("the fault to be made", TOLD, || self.lab_call(&words)).await
+    }
+
+    /// Runs a command of the lab.
     ///
     /// # Errors
     /// When the lab does not obey.

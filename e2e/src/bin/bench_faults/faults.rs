@@ -118,21 +118,21 @@ impl Fault {
         match &self.kind {
             Kind::Engine(fault) => {
                 let (node, pod) = rig.an_engine().await?;
-                rig.lab_call(&["fault", fault, CLUSTER, &node, &pod]).await
+                rig.fault(&[fault, CLUSTER, &node, &pod]).await
             }
             Kind::Gateway(fault) => {
                 let (node, pod) = rig.a_gateway().await?;
-                rig.lab_call(&["fault", fault, CLUSTER, &node, &pod]).await
+                rig.fault(&[fault, CLUSTER, &node, &pod]).await
             }
-            Kind::Node(fault) => rig.lab_call(&["fault", fault, CLUSTER, &rig.an_engine().await?.0]).await,
+            Kind::Node(fault) => rig.fault(&[fault, CLUSTER, &rig.an_engine().await?.0]).await,
             Kind::LeaderNode(fault) => {
                 let node = rig.world.operator.leader_node().await?;
-                rig.lab_call(&["fault", fault, CLUSTER, number(&node)]).await
+                rig.fault(&[fault, CLUSTER, number(&node)]).await
             }
-            Kind::Cluster(fault) => rig.lab_call(&["fault", fault, CLUSTER]).await,
+            Kind::Cluster(fault) => rig.fault(&[fault, CLUSTER]).await,
             Kind::AllKubelets => {
                 for number in 1..=5 {
-                    rig.lab_call(&["fault", "block-api", &format!("{CLUSTER}-n{number}"), CLUSTER]).await?;
+                    rig.fault(&["block-api", &format!("{CLUSTER}-n{number}"), CLUSTER]).await?;
                 }
                 Ok(())
             }

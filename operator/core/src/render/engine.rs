@@ -45,7 +45,11 @@ const LLAMA_CPP: &[OwnFlag] = &[
     own(&["--metrics"], Some("LLAMA_ARG_ENDPOINT_METRICS"), FIXED),
     own(&["--no-webui", "--webui", "--ui", "--no-ui"], Some("LLAMA_ARG_UI"), FIXED),
     own(&["--threads", "-t"], Some("LLAMA_ARG_THREADS"), "set spec.resources.cpu"),
-    own(&["--cache-ram", "-cram"], Some("LLAMA_ARG_CACHE_RAM"), "set spec.resources.memory, of which it gets what is left"),
+    own(
+        &["--cache-ram", "-cram"],
+        Some("LLAMA_ARG_CACHE_RAM"),
+        "set spec.resources.memory, of which it gets what is left",
+    ),
     own(&["--sse-ping-interval"], None, "leave it out: stopping in time relies on it"),
 ];
 
