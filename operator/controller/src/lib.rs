@@ -13,7 +13,7 @@
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
-//! | which nodes are silent, and who keeps Pods off them | [`silence`], [`keep_off`] |
+//! | which nodes are silent, and who keeps Pods off them | [`silence`], `knock`, [`keep_off`] |
 //! | who may write | [`lease`] |
 //! | connections to the API server and their time limits | [`clients`] |
 //! | `/livez`, `/readyz`, `/metrics`, `/debug/state` | [`admin`] |
@@ -26,6 +26,7 @@ pub mod children;
 pub mod clients;
 pub mod covers;
 pub mod keep_off;
+mod knock;
 pub mod lease;
 pub mod memory;
 pub mod metrics;

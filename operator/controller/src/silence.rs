@@ -17,19 +17,18 @@ use futures::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, ResourceExt};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::canary::Prober;
 use crate::keep_off::is_kept_off;
+use crate::knock::{Heard, Round, knock};
 use crate::metrics::Metrics;
 use crate::seen::{SeenNode, SeenPod};
 use crate::sentry::{address, our_pods};
 use crate::wake::Waker;
 
-/// Between two rounds; with [`ROUNDS`] of them and [`LIMIT`], a dead node is silent after 2.7 s at the latest.
+/// Between two rounds; with [`ROUNDS`] of them and the time that an answer may take, a dead node is silent after 2.7 s at the latest.
 const ROUND: Duration = Duration::from_millis(700);
-/// How long an answer may take; within one network it takes a millisecond.
-const LIMIT: Duration = Duration::from_millis(600);
 /// Rounds without an answer that make a node silent.
 const ROUNDS: u32 = 3;
 /// Rounds without an answer that make a kubelet dead; it is knocked at from the second round of silence on.
@@ -38,8 +37,6 @@ const KUBELET_ROUNDS: u32 = 2;
 const KUBELET_TURN: usize = 10;
 /// Between two looks at the Lease of a silent node.
 const LEASE_LOOK: Duration = Duration::from_secs(2);
-/// How long the API server may take to show a Lease.
-const LEASE_LIMIT: Duration = Duration::from_millis(1500);
 /// Where kubelets renew their Leases.
 const LEASES: &str = "kube-node-lease";
 
@@ -83,25 +80,6 @@ struct Standing {
     version: String,
     since: Instant,
     looked: Instant,
-}
-
-/// One node to knock at.
-struct Round {
-    node: String,
-    /// UIDs and addresses of Pods, the one whose turn it is first.
-    pods: Vec<(String, String)>,
-    kubelet: Option<String>,
-    wants_lease: bool,
-}
-
-/// What came of it.
-struct Heard {
-    node: String,
-    pods: Vec<String>,
-    /// Pods that were knocked at.
-    asked: BTreeSet<String>,
-    kubelet: Option<bool>,
-    lease: Option<String>,
 }
 
 impl Silences {
@@ -297,32 +275,4 @@ pub async fn listen(
             waker.wake(owner, &pod.namespace().unwrap_or_default());
         }
     }
-}
-
-async fn knock(round: Round, leases: &Api<Lease>, prober: &dyn Prober) -> Heard {
-    let Round { node, pods, kubelet, wants_lease } = round;
-    let kubelet = async {
-        match kubelet {
-            Some(address) => Some(prober.knock(&address, LIMIT).await),
-            None => None,
-        }
-    };
-    let lease = async {
-        if !wants_lease {
-            return None;
-        }
-        let looked = timeout(LEASE_LIMIT, leases.get(&node)).await;
-        looked.ok()?.ok()?.resource_version()
-    };
-    let (pods, kubelet, lease) = tokio::join!(knock_at_pods(&pods, prober), kubelet, lease);
-    let (pods, asked) = pods;
-    Heard { node, pods, asked, kubelet, lease }
-}
-
-/// Returns who answered, and who was asked.
-async fn knock_at_pods(pods: &[(String, String)], prober: &dyn Prober) -> (Vec<String>, BTreeSet<String>) {
-    let knocked = pods.iter().map(|(uid, address)| async move { (uid, prober.knock(address, LIMIT).await) });
-    let answers = futures::future::join_all(knocked).await;
-    let there = answers.into_iter().filter(|(_, there)| *there).map(|(uid, _)| uid.clone()).collect();
-    (there, pods.iter().map(|(uid, _)| uid.clone()).collect())
 }

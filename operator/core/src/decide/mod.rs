@@ -6,5 +6,6 @@ pub mod fit;
 pub mod gateway;
 pub mod node_loss;
 pub mod place;
+pub mod reach;
 pub mod rollout;
 pub mod trouble;
