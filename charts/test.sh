@@ -214,6 +214,10 @@ ok "policy: metrics for named namespaces" holds everything 'kind("NetworkPolicy"
     .ingress[0].from[1].namespaceSelector.matchExpressions[0].values == ["monitoring"] and (.egress[0].ports | map(.port) == [443])'
 ok "policy: can be left out" holds open 'kind("NetworkPolicy") | length == 0'
 ok "monitor: only when asked for" holds default 'kind("ServiceMonitor") | length == 0'
+ok "renders a monitor of gateways" render monitored --set serviceMonitor.enabled=true
+ok "monitor: of gateways, wherever they are" holds monitored 'kind("PodMonitor") | length == 1 and .[0].spec.namespaceSelector.any
+    and .[0].spec.selector.matchLabels."app.kubernetes.io/component" == "gateway" and .[0].spec.podMetricsEndpoints[0].port == "admin"'
+ok "monitor: of no gateways where there are none" holds everything 'kind("PodMonitor") | length == 0'
 ok "monitor: with its labels" holds everything 'kind("ServiceMonitor")[0] | .metadata.labels.release == "prometheus" and .spec.endpoints[0].interval == "15s"'
 
 # --- custom resource definitions --------------------------------------------------------------------------------------
