@@ -17,6 +17,8 @@ use crate::own_nodes::{self, PRODUCT, node_of, number};
 use crate::wait::eventually;
 use crate::world::World;
 
+/// After everything is well again.
+const SETTLED: Duration = Duration::from_secs(6);
 /// Until everything is well again after a fault.
 const MENDED: Duration = Duration::from_secs(90);
 
@@ -140,6 +142,9 @@ impl Rig {
             Ok(())
         })
         .await?;
+        self.chat.is_ready().await?;
+        // Kubernetes may still learn of what was broken
+        tokio::time::sleep(SETTLED).await;
         self.chat.is_ready().await
     }
 }

@@ -9,6 +9,7 @@ mod delete;
 mod draining;
 mod examples;
 mod foreign;
+mod guarded;
 mod killed;
 mod last_accelerator;
 mod life_cycle;
@@ -96,6 +97,7 @@ const ANY: Needs = &[];
 const GPUS: Needs = &[Need::Accelerators];
 const OPERATOR: Needs = &[Need::Operator];
 const IMAGES: Needs = &[Need::Lab("needs the image of the weights and the container runtime of a lab")];
+const FORWARD: Needs = &[Need::Lab("talks TLS to a Service, which the API server's proxy does not")];
 const RACKS: Needs = &[Need::Lab("needs the simulated racks of a lab")];
 const NODES: Needs = &[Need::Lab("cuts the power of a node"), Need::Operator];
 const AUDIT: Needs = &[Need::Lab("needs the audit log of a lab"), Need::Operator];
@@ -115,6 +117,12 @@ pub fn phases() -> Vec<Phase> {
 
 fn side_by_side() -> Phase {
     vec![
+        vec![scenario!(
+            guarded,
+            "guarded",
+            FORWARD,
+            "API keys and TLS: missing Secrets are named, and taken when they come"
+        )],
         vec![scenario!(quiet, "quiet", AUDIT, "nothing is written in 60 s after Ready")],
         vec![
             scenario!(suspend, "suspend", GPUS, "suspended, it frees its GPU, and comes back"),
@@ -175,7 +183,7 @@ mod tests {
     fn what_a_cluster_offers_decides_what_is_told_there() {
         let everything = Offer { lab: true, operator: true, accelerators: true };
         assert!(skipped(everything).is_empty());
-        let of_the_lab = ["quickstart", "quiet", "undecodable", "placement", "node-loss", "life-cycle"];
+        let of_the_lab = ["quickstart", "guarded", "quiet", "undecodable", "placement", "node-loss", "life-cycle"];
         assert_eq!(skipped(Offer { lab: false, ..everything }), of_the_lab);
         let of_the_operator = ["quiet", "undecodable", "killed", "rolling", "node-loss", "life-cycle"];
         assert_eq!(skipped(Offer { operator: false, ..everything }), of_the_operator);

@@ -115,9 +115,13 @@ impl Applier {
         planned: &Resources<Planned>,
     ) -> Vec<String> {
         let namespace = owner.namespace().unwrap_or_default();
+        let is_planned =
+            |kind, name: &str| planned.children.iter().any(|child| child.kind == kind && child.name == name);
         let stays = |kind, name: &str| match planned.sweep {
-            Sweep::Others => planned.children.iter().any(|child| child.kind == kind && child.name == name),
+            Sweep::Others => is_planned(kind, name),
+            Sweep::Engine | Sweep::Slices if kind == ChildKind::EndpointSlice => is_planned(kind, name),
             Sweep::Engine => kind != ChildKind::Deployment || name != owner.name_any(),
+            Sweep::Slices => true,
         };
         let mut left = Vec::new();
         for kind in ChildKind::ALL.into_iter().rev() {

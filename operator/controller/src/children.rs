@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -75,6 +76,7 @@ pub fn plural(kind: ChildKind) -> &'static str {
         ChildKind::ConfigMap => "configmaps",
         ChildKind::NetworkPolicy => "networkpolicies",
         ChildKind::Service => "services",
+        ChildKind::EndpointSlice => "endpointslices",
         ChildKind::PodDisruptionBudget => "poddisruptionbudgets",
         ChildKind::Deployment => "deployments",
     }
@@ -89,6 +91,7 @@ pub fn api_resource(kind: ChildKind) -> ApiResource {
         ChildKind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
         ChildKind::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
         ChildKind::Service => ApiResource::erase::<Service>(&()),
+        ChildKind::EndpointSlice => ApiResource::erase::<EndpointSlice>(&()),
         ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
         ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
     }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// Maps and lists in which a foreign entry changes the meaning; an apply sets them right.
-const WHOLE: [&str; 7] = ["selector", "matchLabels", "nodeSelector", "rules", "subjects", "ingress", "data"];
+const WHOLE: [&str; 8] =
+    ["selector", "matchLabels", "nodeSelector", "rules", "subjects", "ingress", "data", "endpoints"];
 
 /// Quantities, and maps of them. The API server writes each in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m.
 const AMOUNTS: [&str; 3] = ["limits", "requests", "sizeLimit"];

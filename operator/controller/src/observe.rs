@@ -141,6 +141,8 @@ impl Observer {
             node: pod.spec.node_name.clone(),
             held: demand(pod),
             ready: is_ready(pod),
+            led_to: is_led_to(pod),
+            address: pod.status.pod_ip.clone(),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             unschedulable: unschedulable(pod),
             trouble: pod.status.container_statuses.iter().find_map(trouble),
@@ -154,9 +156,19 @@ fn is_over(pod: &SeenPod) -> bool {
     matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"))
 }
 
-/// Whether the kubelet calls it Ready.
+/// Whether the kubelet calls it ready, as far as it was heard last: by `ContainersReady`, because of a node that Kubernetes has lost
+/// sight of it turns `Ready` by itself, whether or not its Pods still answer.
 pub fn is_ready(pod: &SeenPod) -> bool {
-    pod.status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    holds(pod, "ContainersReady")
+}
+
+/// Whether Services lead to it.
+fn is_led_to(pod: &SeenPod) -> bool {
+    holds(pod, "Ready")
+}
+
+fn holds(pod: &SeenPod, condition: &str) -> bool {
+    pod.status.conditions.iter().any(|found| found.type_ == condition && found.status == "True")
 }
 
 /// What a Pod holds, by the scheduler's rule: its containers and sidecars together; or, if that is more, the largest of the

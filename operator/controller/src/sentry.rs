@@ -162,7 +162,7 @@ fn belongs(pod: &SeenPod, deployment: &DeepSeekDeployment) -> bool {
     pod.namespace() == deployment.namespace() && pod.labels().get(DEPLOYMENT_LABEL) == deployment.metadata.name.as_ref()
 }
 
-/// An engine is asked once the kubelet calls it Ready; a gateway while it runs and is not: then it says why.
+/// An engine is asked once the kubelet calls it ready; a gateway while it runs and is not: then it says why.
 fn is_due_at_all(pod: &SeenPod) -> bool {
     match component(pod) {
         Some(Component::Engine) => is_ready(pod),

@@ -3,17 +3,19 @@
 //! Every stream is a task with a back-off of its own: an error on one never delays another. A store that is not filled yet is
 //! named by `/readyz`, and nothing is written before all of them are.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use deepseek_core::plan::ChildKind;
-use deepseek_core::render::{DEPLOYMENT_LABEL, managed_selector};
+use deepseek_core::render::held::MANAGED_BY;
+use deepseek_core::render::{DEPLOYMENT_LABEL, MANAGER, managed_selector};
 use deepseek_crds::DeepSeekDeployment;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -111,6 +113,7 @@ pub fn watch(
         (ChildKind::RoleBinding, start.kept::<RoleBinding>(ChildKind::RoleBinding, &wake)),
         (ChildKind::ConfigMap, start.kept::<ConfigMap>(ChildKind::ConfigMap, &wake)),
         (ChildKind::NetworkPolicy, start.kept::<NetworkPolicy>(ChildKind::NetworkPolicy, &wake)),
+        (ChildKind::EndpointSlice, start.kept::<EndpointSlice>(ChildKind::EndpointSlice, &wake)),
         (ChildKind::PodDisruptionBudget, start.kept::<PodDisruptionBudget>(ChildKind::PodDisruptionBudget, &wake)),
         (ChildKind::Service, Arc::new(services.clone())),
         (ChildKind::Deployment, Arc::new(workloads.clone())),
@@ -159,7 +162,12 @@ impl Start<'_> {
             + Sync
             + 'static,
     {
-        let managed = watcher::Config::default().labels(&managed_selector());
+        let mut selector = managed_selector();
+        if kind == ChildKind::EndpointSlice {
+            // Kubernetes' own slices bear the labels of their Service, too
+            let _ = write!(selector, ",{MANAGED_BY}={MANAGER}");
+        }
+        let managed = watcher::Config::default().labels(&selector);
         self.stream(plural(kind), managed, keep_all, wake.owner::<K>(kind))
     }
 

@@ -166,8 +166,12 @@ pub struct Pod {
     pub node: Option<String>,
     /// Countable resources that it holds there, or waits for.
     pub held: BTreeMap<String, i64>,
-    /// Whether the kubelet calls it Ready.
+    /// Whether the kubelet calls it ready, as far as it was heard last.
     pub ready: bool,
+    /// Whether Services lead to it: it is ready, and Kubernetes has not lost sight of its node.
+    pub led_to: bool,
+    /// Its address, once it has one.
+    pub address: Option<String>,
     /// Whether it is on its way out.
     pub terminating: bool,
     /// Why the scheduler cannot put it anywhere.

@@ -20,6 +20,7 @@ use crate::render::disruption_budget::disruption_budget;
 use crate::render::gateway::gateway;
 use crate::render::gateway_access::gateway_access;
 use crate::render::gateway_config::gateway_config;
+use crate::render::held::held;
 use crate::render::network_policy::network_policy;
 use crate::render::service::{endpoint, engines_service, service};
 use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL, engine_selector_text};
@@ -72,8 +73,10 @@ pub struct Resources<State> {
 pub enum Sweep {
     /// All that are not among the planned ones.
     Others,
-    /// The engine's Deployment alone.
+    /// The engine's Deployment, and slices that are not planned.
     Engine,
+    /// Slices that are not planned.
+    Slices,
 }
 
 /// They should exist.
@@ -107,10 +110,6 @@ pub enum Outcome {
 impl Resources<Planned> {
     fn new(children: Vec<Child>) -> Self {
         Self { children, sweep: Sweep::Others, state: Planned(()) }
-    }
-
-    fn without_engine() -> Self {
-        Self { children: Vec::new(), sweep: Sweep::Engine, state: Planned(()) }
     }
 
     /// Records what became of each object, in the same order.
@@ -152,6 +151,8 @@ pub enum ChildKind {
     NetworkPolicy,
     /// `v1` Service.
     Service,
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice,
     /// `policy/v1` PodDisruptionBudget.
     PodDisruptionBudget,
     /// `apps/v1` Deployment.
@@ -160,13 +161,14 @@ pub enum ChildKind {
 
 impl ChildKind {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ServiceAccount,
         Self::Role,
         Self::ConfigMap,
         Self::RoleBinding,
         Self::NetworkPolicy,
         Self::Service,
+        Self::EndpointSlice,
         Self::PodDisruptionBudget,
         Self::Deployment,
     ];
@@ -218,7 +220,7 @@ impl Plan {
     fn refused(owner: &DeepSeekDeployment, observed: &Observed, refusal: Refusal) -> Self {
         let subject = Subject { refusal: Some((ConditionType::Accepted, refusal)), ..Subject::of(owner, observed) };
         Self {
-            resources: without_replicas(owner),
+            resources: as_it_is(owner, observed),
             removals: removals(observed, 0),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, None),
@@ -232,7 +234,7 @@ impl Plan {
             ..Subject::of(owner, observed)
         };
         Self {
-            resources: without_replicas(owner),
+            resources: as_it_is(owner, observed),
             removals: removals(observed, 0),
             verdicts: conditions(&subject),
             facts: Facts::new(owner, &subject, None),
@@ -267,11 +269,14 @@ impl Plan {
     }
 }
 
-/// Who should hold nothing needs neither a spec that can be served nor a place: the Deployment goes, if one is left.
-/// Otherwise `None`, and what was accepted last stays.
-fn without_replicas(owner: &DeepSeekDeployment) -> Option<Resources<Planned>> {
+/// What was accepted last stays. Who should hold nothing needs neither a spec that can be served nor a place: the engine's
+/// Deployment goes, if one is left. And gateways that answer are held, place or no place.
+fn as_it_is(owner: &DeepSeekDeployment, observed: &Observed) -> Option<Resources<Planned>> {
     let holds_nothing = owner.spec.suspend || owner.spec.replicas == 0;
-    holds_nothing.then(Resources::without_engine)
+    let sweep = if holds_nothing { Sweep::Engine } else { Sweep::Slices };
+    let children = held(owner, observed).into_iter().collect();
+    (holds_nothing || observed.settings.gateway_image.is_some())
+        .then(|| Resources { sweep, ..Resources::new(children) })
 }
 
 /// What clients meet: the Service, and the gateway behind it with all that it needs.
@@ -295,6 +300,7 @@ fn front(
         disruption_budget(owner, Component::Gateway),
         gateway(owner, accepted, image),
     ]);
+    children.extend(held(owner, observed));
     children
 }
 

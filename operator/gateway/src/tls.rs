@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,7 +48,11 @@ impl Certificate {
     pub fn look(&self) -> Result<bool, String> {
         // a mounted Secret changes by this link, so that both files are of one time
         let folder = self.folder.join("..data").canonicalize().unwrap_or_else(|_| self.folder.clone());
-        let files = [read(&folder.join(CHAIN))?, read(&folder.join(KEY))?];
+        let read = |file| {
+            let why = |error| format!("{}: {error}", self.folder.join(file).display());
+            std::fs::read(folder.join(file)).map_err(why)
+        };
+        let files = [read(CHAIN)?, read(KEY)?];
         if self.seen.read().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&files) {
             return Ok(false);
         }
@@ -81,10 +85,6 @@ impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Shakes hands with clients.
@@ -121,6 +121,8 @@ impl std::fmt::Debug for Tls {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const ONE: [&str; 2] = [

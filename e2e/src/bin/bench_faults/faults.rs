@@ -35,6 +35,8 @@ enum Kind {
     Cluster(&'static str),
     /// Every node is cut from the API server.
     AllKubelets,
+    /// Something of every node.
+    AllNodes(&'static str),
 }
 
 /// All of them.
@@ -99,6 +101,14 @@ pub fn all() -> Vec<Fault> {
             Kind::AllKubelets,
         ),
         fault(
+            "kubelets-frozen",
+            "every kubelet is frozen for 75 s: Kubernetes calls all nodes NotReady, and Services lead to none of their Pods",
+            "the operator leads to gateways that answer by a slice of its own",
+            75,
+            3,
+            Kind::AllNodes("freeze-kubelet"),
+        ),
+        fault(
             "api-stopped",
             "the API server is stopped for five minutes",
             "nothing: gateways know their engines and go on",
@@ -130,6 +140,12 @@ impl Fault {
                 rig.fault(&[fault, CLUSTER, number(&node)]).await
             }
             Kind::Cluster(fault) => rig.fault(&[fault, CLUSTER]).await,
+            Kind::AllNodes(fault) => {
+                for number in 1..=5 {
+                    rig.fault(&[fault, CLUSTER, &number.to_string()]).await?;
+                }
+                Ok(())
+            }
             Kind::AllKubelets => {
                 for number in 1..=5 {
                     rig.fault(&["block-api", &format!("{CLUSTER}-n{number}"), CLUSTER]).await?;

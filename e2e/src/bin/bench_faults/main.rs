@@ -69,7 +69,14 @@ async fn rounds(cli: &Cli, rig: &Rig) -> Result<Book> {
     let mut book = Book::new(faults.iter().map(Row::of).collect(), cli.rounds, cli.per_second);
     for round in 1..=cli.rounds {
         for (at, fault) in faults.iter().enumerate().filter(|(_, fault)| round <= fault.rounds) {
-            let felt = once(cli, rig, fault).await?;
+            let felt = match once(cli, rig, fault).await {
+                Ok(felt) => felt,
+                Err(error) => {
+                    say(format_args!("round {round}, {}: not measured: {error:#}", fault.name));
+                    rig.mend().await?;
+                    continue;
+                }
+            };
             say(format_args!(
                 "round {round}, {}: {} lost within {:.1} s, {} told, longest wait {:.1} s",
                 fault.name,

@@ -1,8 +1,9 @@
 //! Gateways: what they need is made, clients are led to them, and they go when nobody wants them.
 
+use deepseek_testkit::fixtures::node;
 use serde_json::json;
 
-use crate::stage::{AI, Stage, chat};
+use crate::stage::{AI, H100, Stage, chat};
 
 /// Kinds and names of a deployment's children.
 fn children(stage: &Stage) -> Vec<String> {
@@ -108,6 +109,33 @@ async fn what_somebody_else_calls_so_is_left_alone() {
         stage.world.remove(kind, AI, "chat-gateway");
         stage.until_served("chat").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn gateways_that_answer_are_held_when_kubernetes_has_lost_their_nodes() {
+    let stage = Stage::bare();
+    stage.world.put(node("n1").with_gpus(1, H100));
+    stage.world.put(node("n2"));
+    stage.world.run_deployments();
+    let _operator = stage.operator_with_gateways();
+    stage.world.put(chat());
+    stage.until_served("chat").await;
+    assert!(stage.world.object("EndpointSlice", AI, "chat-held").is_none());
+    for lost in [node("n1").with_gpus(1, H100), node("n2")] {
+        stage.world.put(lost.not_ready());
+    }
+    stage.settled().await;
+    let slice = stage.world.object("EndpointSlice", AI, "chat-held").expect("somebody leads to them");
+    assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], "chat");
+    let held: Vec<_> = slice["endpoints"].as_array().unwrap().iter().map(|e| e["addresses"][0].clone()).collect();
+    let gateways = stage.pods_of("gateway");
+    assert!(held.len() == 2 && gateways.iter().all(|(_, at)| held.contains(&json!(at.trim_end_matches(":8000")))));
+    assert!(stage.conditions("chat").contains(&"GatewayReady=True GatewaysAnswer".to_owned()));
+    for found in [node("n1").with_gpus(1, H100), node("n2")] {
+        stage.world.put(found);
+    }
+    stage.until_served("chat").await;
+    assert!(stage.world.object("EndpointSlice", AI, "chat-held").is_none());
 }
 
 #[tokio::test(start_paused = true)]

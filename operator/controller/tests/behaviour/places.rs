@@ -48,14 +48,18 @@ async fn a_lost_node_is_made_up_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_node_takes_its_replicas_out_of_service() {
+async fn a_node_that_kubernetes_has_lost_serves_until_it_is_silent() {
     let stage = cluster(&[("n1", 1)]);
     let _operator = stage.operator();
     stage.world.put(chat());
     stage.until_served("chat").await;
     stage.world.put(node("n1").with_gpus(1, H100).not_ready());
     stage.until("chat", "Ready=False NoMatchingNode").await;
+    stage.settled().await;
+    assert!(stage.conditions("chat").contains(&"Available=True CanaryAnswered".to_owned()), "its engine answers");
+    stage.silence("n1");
     stage.until("chat", "Available=False Starting").await;
+    stage.come_back();
     stage.world.put(node("n1").with_gpus(1, H100));
     stage.until_served("chat").await;
 }

@@ -53,12 +53,26 @@ pub fn gateway_trouble(subject: &Subject<'_>) -> Option<(Reason, String)> {
                  report it as a defect."
             ),
             (None, Some(Canary::Failed(message))) => {
-                format!("The gateway runs, and cannot serve yet: {} Mend that; no restart is needed.", sentence(message))
+                format!("The gateway runs, and cannot serve yet: {} {}", sentence(message), secrets(subject))
             }
             (None, _) => return None,
         };
         Some((Reason::GatewayUnready, message))
     })
+}
+
+/// What a gateway is given, for whoever has to mend it.
+fn secrets(subject: &Subject<'_>) -> String {
+    let front = subject.accepted.map(|accepted| &accepted.front);
+    let named =
+        |field: &str, secret: Option<&String>| secret.map(|name| format!("Secret {name:?} (spec.gateway.{field})"));
+    let keys = named("authentication.apiKeysSecretName", front.and_then(|front| front.keys_secret.as_ref()));
+    let tls = named("tls.secretName", front.and_then(|front| front.tls_secret.as_ref()));
+    let named: Vec<_> = keys.into_iter().chain(tls).collect();
+    if named.is_empty() {
+        return "Mend that; no restart is needed.".to_owned();
+    }
+    format!("Create or correct {}; no restart is needed.", named.join(" and "))
 }
 
 fn crashing(subject: &Subject<'_>, pod: &Pod, exit_code: i32, message: &str) -> String {

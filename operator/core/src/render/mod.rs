@@ -6,6 +6,7 @@ pub mod engine;
 pub mod gateway;
 pub mod gateway_access;
 pub mod gateway_config;
+pub mod held;
 pub mod network_policy;
 pub mod probes;
 pub mod service;
