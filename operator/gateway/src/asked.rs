@@ -112,6 +112,7 @@ pub(crate) async fn collect(body: Incoming, headers: &HeaderMap, config: &Gatewa
         return Err(too_long(limits.body));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
+        discard(body).await;
         let message = "The gateway reads bodies as they are. Send it without Content-Encoding.";
         return Err(Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message));
     }
@@ -144,8 +145,8 @@ async fn pieces(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads on for a while: who still writes when the connection is closed would not hear why.
-async fn discard(mut body: Incoming) {
+/// Reads on for a while: who still writes when the connection is closed, or the stream is reset, would not hear why.
+pub(crate) async fn discard(mut body: Incoming) {
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(DISCARD, read).await;
 }

@@ -18,7 +18,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::account::{Account, Ending};
 use crate::admission::Refused;
 use crate::answer::{Answer, Broken, Relay};
-use crate::asked::{Asked, asked, authenticate, collect, priority, priority_name};
+use crate::asked::{Asked, asked, authenticate, collect, discard, priority, priority_name};
 use crate::choose::{by_load, by_opening};
 use crate::headers::{REQUEST_ID, clean, is_events, own_form, request_id};
 use crate::health::Signal;
@@ -97,7 +97,10 @@ impl Worker {
     async fn answer(&self, request: Request<Incoming>, id: &str) -> Result<Response<Answer>, Refusal> {
         let scene = self.shared.scene();
         let (mut head, body) = request.into_parts();
-        let route = route(&scene.config.engine, &head.method, head.uri.path()).ok_or_else(|| unknown_route(&head))?;
+        let Some(route) = route(&scene.config.engine, &head.method, head.uri.path()) else {
+            discard(body).await;
+            return Err(unknown_route(&head));
+        };
         let mut account = Account::open(id.to_owned(), route, scene.config.access_log, &self.shared.metrics);
         if scene.config.otlp_endpoint.is_some() {
             account.span = self.shared.spans.begin(&mut head.headers);
@@ -106,7 +109,13 @@ impl Worker {
             return self.upgrade(scene, head, account).await;
         }
         let asked = async {
-            account.holder = authenticate(&scene, &head.headers)?;
+            match authenticate(&scene, &head.headers) {
+                Ok(holder) => account.holder = holder,
+                Err(refusal) => {
+                    discard(body).await;
+                    return Err(refusal);
+                }
+            }
             let body = collect(body, &head.headers, &scene.config).await?;
             let priority = priority(&head.headers, account.holder.as_deref());
             clean(&mut head.headers);

@@ -1,10 +1,11 @@
 //! What connections clients may make, and which are ended.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use deepseek_core::gateway::GatewayConfig;
 use deepseek_gateway::keys::Keys;
 use deepseek_gateway::tls::{Certificate, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -150,5 +151,33 @@ fn a_kept_connection_serves_many_requests() {
     for _ in 0..5 {
         let piece = kept.ask().unwrap();
         assert!(piece.status == 200 && !piece.closing && piece.body.contains("hi"), "{piece:?}");
+    }
+}
+
+/// Otherwise HTTP/2 resets the stream under its answer, and HTTP/1 the connection.
+#[test]
+fn who_is_refused_may_say_all_of_it_and_ask_again() {
+    let engine = Engine::saying(completion("hi"));
+    let nobody = GatewayConfig { keys_required: true, ..config() };
+    for (gate, request, status) in [
+        (Gate::with(nobody, Keys::default(), &[&engine]), "POST /v1/chat/completions", 401),
+        (Gate::before(&[&engine]), "POST /sleep", 404),
+    ] {
+        let mut stream = std::net::TcpStream::connect(gate.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for _ in 0..2 {
+            stream
+                .write_all(format!("{request} HTTP/1.1\r\nhost: gate\r\ncontent-length: 4000\r\n\r\n").as_bytes())
+                .unwrap();
+            sleep(Duration::from_millis(200));
+            stream.write_all(&[b'x'; 4000]).unwrap();
+            let (mut said, mut buffer) = (String::new(), [0; 2048]);
+            while !said.contains("\"request_id\"") {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "{request}: {said}");
+                said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+            assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{said}");
+        }
     }
 }
