@@ -93,7 +93,8 @@ container_pids() {
     filter="labels.\"io.cri-containerd.kind\"==container,labels.\"io.kubernetes.pod.namespace\"==$namespace"
     filter+=",labels.\"io.kubernetes.pod.name\"==$pod${container:+,labels.\"io.kubernetes.container.name\"==$container}"
     for id in $(enter "$BIN/ctr" -n k8s.io containers ls -q "$filter" 2>/dev/null); do
-        enter "$BIN/ctr" -n k8s.io tasks ps "$id" 2>/dev/null | awk 'NR > 1 { print $1 }'
+        # one that has ended is still listed for a while, and has no task
+        { enter "$BIN/ctr" -n k8s.io tasks ps "$id" 2>/dev/null || true; } | awk 'NR > 1 { print $1 }'
     done
 }
 signal_container() { # SIGNAL NAMESPACE/POD[/CONTAINER]
