@@ -59,11 +59,11 @@ async fn measure(cli: &Cli) -> Result<()> {
     let rig = Rig::set_up("faults").await?;
     let measured = rounds(cli, &rig).await;
     rig.take_down().await?;
-    measured?.write(&cli.out, cli.document.as_deref()).await
+    measured
 }
 
-/// Interleaved: a slow minute of the machine falls on all faults.
-async fn rounds(cli: &Cli, rig: &Rig) -> Result<Book> {
+/// Interleaved: a slow minute of the machine falls on all faults. Written after each, because it takes an hour.
+async fn rounds(cli: &Cli, rig: &Rig) -> Result<()> {
     let faults: Vec<_> =
         all().into_iter().filter(|f| cli.only.as_ref().is_none_or(|only| f.name.contains(only))).collect();
     let mut book = Book::new(faults.iter().map(Row::of).collect(), cli.rounds, cli.per_second);
@@ -86,9 +86,10 @@ async fn rounds(cli: &Cli, rig: &Rig) -> Result<Book> {
                 felt.longest.as_secs_f64()
             ));
             book.add(at, &felt);
+            book.write(&cli.out, cli.document.as_deref()).await?;
         }
     }
-    Ok(book)
+    Ok(())
 }
 
 async fn once(cli: &Cli, rig: &Rig, fault: &Fault) -> Result<Felt> {
