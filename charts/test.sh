@@ -183,7 +183,7 @@ ok "the operator's rights are exactly these" holds default '
         (["apps/deployments", "/services", "policy/poddisruptionbudgets", "/configmaps", "/serviceaccounts", "rbac.authorization.k8s.io/roles",
           "rbac.authorization.k8s.io/rolebindings", "networking.k8s.io/networkpolicies"][] as $r | ["list", "watch", "create", "patch", "delete"][] | "\($r) \(.)"),
         (["/pods", "/nodes", "/persistentvolumeclaims"][] as $r | ["list", "watch"][] | "\($r) \(.)"),
-        "/configmaps get", (["get", "list", "watch", "create", "patch", "delete"][] | "discovery.k8s.io/endpointslices \(.)"), "/pods delete", "/nodes patch",
+        (["list", "watch", "create", "patch", "delete"][] | "discovery.k8s.io/endpointslices \(.)"), "/pods delete", "/nodes patch",
         "events.k8s.io/events create", "events.k8s.io/events patch"] | sort)'
 ok "no right over nodes without the taint" holds everything '[.[] | select(.kind == "ClusterRole") | .rules[] | select(.resources | index("nodes")) | .verbs[]] | sort == ["list", "watch"]'
 ok "no policy without the taint" holds everything 'map(select(.kind | startswith("ValidatingAdmissionPolicy"))) | length == 0'

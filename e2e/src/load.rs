@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::door::{Door, StreamEnd};
+use crate::door::{Door, Stream, StreamEnd};
 
 /// Longest time that a client waits for a whole answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,13 +19,19 @@ pub const SLOW: Duration = Duration::from_secs(1);
 const TOKENS: [u32; 2] = [4, 40];
 /// One request in so many is a long stream, so that some are under way whenever something breaks.
 const LONG: (usize, u32) = (15, 1500);
+/// Tokens of streams that are opened for a fault: seconds of them.
+const FOR_A_FAULT: u32 = 4000;
 
 /// A load that runs.
 pub struct Load {
     start: Instant,
-    records: Arc<Mutex<Vec<Record>>>,
+    door: Door,
+    model: String,
+    records: Records,
     driver: JoinHandle<()>,
 }
+
+type Records = Arc<Mutex<Vec<Record>>>;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct Record {
     pub at: Duration,
     /// Until its end.
     pub took: Duration,
+    /// Whether it was opened because of a fault, to be under way.
+    pub opened: bool,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -45,6 +53,8 @@ pub enum Outcome {
     Answered,
     /// A stream had begun, and was ended by an error event, so that the client knows.
     CutAndTold,
+    /// A stream had begun, and broke off without one, for this reason.
+    BrokeOff(String),
     /// It was not answered, for this reason.
     Lost(String),
 }
@@ -52,8 +62,8 @@ pub enum Outcome {
 impl Load {
     /// So many requests a second.
     pub fn start(door: &Door, model: &str, per_second: u32) -> Self {
-        let (start, records) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
-        let (door, model, kept) = (door.clone(), model.to_owned(), records.clone());
+        let (start, records) = (Instant::now(), Records::default());
+        let (to, asked, kept) = (door.clone(), model.to_owned(), records.clone());
         let driver = tokio::spawn(async move {
             let mut due = interval(Duration::from_secs(1) / per_second.max(1));
             due.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -61,16 +71,31 @@ impl Load {
             for number in 0_usize.. {
                 due.tick().await;
                 while under_way.try_join_next().is_some() {}
-                let (door, model, kept) = (door.clone(), model.clone(), kept.clone());
+                let (door, model, kept) = (to.clone(), asked.clone(), kept.clone());
                 under_way.spawn(async move {
                     let at = Instant::now();
                     let outcome = ask(&door, &model, number).await;
-                    let record = Record { at: at - start, took: at.elapsed(), outcome };
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+                    put(&kept, Record { at: at - start, took: at.elapsed(), opened: false, outcome });
                 });
             }
         });
-        Self { start, records, driver }
+        Self { start, door: door.clone(), model: model.to_owned(), records, driver }
+    }
+
+    /// Opens so many long streams beside it, and returns when all have begun; what becomes of them counts with the rest.
+    ///
+    /// # Errors
+    /// When one does not begin.
+    pub async fn open_streams(&self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let (at, start, kept) = (Instant::now(), self.start, self.records.clone());
+            let stream = self.door.stream(&self.model, FOR_A_FAULT).await?;
+            tokio::spawn(async move {
+                let outcome = end_of(stream).await;
+                put(&kept, Record { at: at - start, took: at.elapsed(), opened: true, outcome });
+            });
+        }
+        Ok(())
     }
 
     /// Time since its start.
@@ -105,23 +130,28 @@ impl Load {
     }
 }
 
+fn put(records: &Records, record: Record) {
+    records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+}
+
 async fn ask(door: &Door, model: &str, number: usize) -> Outcome {
-    let asked = timeout(PATIENCE, async {
-        let is_long = number.is_multiple_of(LONG.0);
-        if number.is_multiple_of(2) && !is_long {
-            return door.chat(model, TOKENS[0]).await.map(|_| Outcome::Answered);
-        }
-        let tokens = if is_long { LONG.1 } else { TOKENS[1] };
-        Ok(match door.stream(model, tokens).await?.outcome(PATIENCE).await? {
-            StreamEnd::Done(pieces) if pieces > 0 => Outcome::Answered,
-            StreamEnd::Done(_) => Outcome::Lost("a stream without a word".to_owned()),
-            StreamEnd::Told(_) => Outcome::CutAndTold,
-        })
-    });
-    match asked.await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Lost(format!("{error:#}")),
-        Err(_) => Outcome::Lost(format!("no answer within {} s", PATIENCE.as_secs())),
+    let is_long = number.is_multiple_of(LONG.0);
+    let lost = |error: anyhow::Error| Outcome::Lost(format!("{error:#}"));
+    if number.is_multiple_of(2) && !is_long {
+        return door.chat(model, TOKENS[0]).await.map_or_else(lost, |_| Outcome::Answered);
+    }
+    match door.stream(model, if is_long { LONG.1 } else { TOKENS[1] }).await {
+        Ok(stream) => end_of(stream).await,
+        Err(error) => lost(error),
+    }
+}
+
+async fn end_of(stream: Stream) -> Outcome {
+    match stream.outcome(PATIENCE).await {
+        Ok(StreamEnd::Done(pieces)) if pieces > 0 => Outcome::Answered,
+        Ok(StreamEnd::Done(_)) => Outcome::Lost("a stream without a word".to_owned()),
+        Ok(StreamEnd::Told(_)) => Outcome::CutAndTold,
+        Err(error) => Outcome::BrokeOff(format!("{error:#}")),
     }
 }
 
@@ -132,10 +162,12 @@ pub struct Felt {
     pub gap: Duration,
     /// From the fault until the last request was sent that was not answered within [`SLOW`].
     pub disturbed: Duration,
-    /// Requests sent after the fault that were not answered, or that were under way and not told of their end.
+    /// Requests that were not answered.
     pub lost: usize,
     /// Streams under way that ended with an error event.
     pub told: usize,
+    /// Streams under way that broke off without one.
+    pub untold: usize,
     /// The longest that anybody waited for an answer that came.
     pub longest: Duration,
     /// One of the reasons.
@@ -150,19 +182,27 @@ pub fn felt(records: &[Record], fault: Duration) -> Result<Felt> {
     let before = records.iter().find(|record| record.at + record.took < fault && record.outcome != Outcome::Answered);
     ensure!(before.is_none(), "lost before the fault: {before:?}");
     let after: Vec<_> = records.iter().filter(|record| record.at + record.took >= fault).collect();
-    let is_lost = |record: &&&Record| matches!(record.outcome, Outcome::Lost(_));
-    let last = after.iter().filter(is_lost).map(|record| record.at.saturating_sub(fault)).max();
+    let count = |is: fn(&Outcome) -> bool| after.iter().filter(|record| is(&record.outcome)).count();
+    // whoever asks after the fault and gets half an answer has none
+    let failed = |record: &&&&Record| match record.outcome {
+        Outcome::Lost(_) => true,
+        Outcome::BrokeOff(_) => record.at > fault,
+        Outcome::Answered | Outcome::CutAndTold => false,
+    };
     let disturbed = after.iter().filter(|record| record.outcome != Outcome::Answered || record.took > SLOW);
+    let last = after.iter().filter(|record| failed(&record)).map(|record| record.at.saturating_sub(fault)).max();
     let example = after.iter().find_map(|record| match &record.outcome {
-        Outcome::Lost(why) => Some(why.clone()),
-        _ => None,
+        Outcome::Lost(why) | Outcome::BrokeOff(why) => Some(why.clone()),
+        Outcome::Answered | Outcome::CutAndTold => None,
     });
+    let waited = after.iter().filter(|record| record.outcome == Outcome::Answered && !record.opened);
     Ok(Felt {
         gap: last.unwrap_or_default(),
         disturbed: disturbed.map(|record| record.at.saturating_sub(fault)).max().unwrap_or_default(),
-        lost: after.iter().filter(is_lost).count(),
-        told: after.iter().filter(|record| record.outcome == Outcome::CutAndTold).count(),
-        longest: after.iter().filter(|r| r.outcome == Outcome::Answered).map(|r| r.took).max().unwrap_or_default(),
+        lost: count(|outcome| matches!(outcome, Outcome::Lost(_))),
+        told: count(|outcome| *outcome == Outcome::CutAndTold),
+        untold: count(|outcome| matches!(outcome, Outcome::BrokeOff(_))),
+        longest: waited.map(|record| record.took).max().unwrap_or_default(),
         example,
     })
 }
@@ -172,7 +212,7 @@ mod tests {
     use super::*;
 
     fn record(at: u64, took: u64, outcome: Outcome) -> Record {
-        Record { at: Duration::from_millis(at), took: Duration::from_millis(took), outcome }
+        Record { at: Duration::from_millis(at), took: Duration::from_millis(took), opened: false, outcome }
     }
 
     #[test]
@@ -182,12 +222,13 @@ mod tests {
             record(0, 50, Outcome::Answered),
             record(900, 500, Outcome::CutAndTold),
             record(1000, 50, lost()),
+            record(940, 90, Outcome::BrokeOff("reset".to_owned())),
             record(1500, 700, Outcome::Answered),
             record(2000, 50, lost()),
             record(2100, 50, Outcome::Answered),
         ];
         let felt = felt(&records, Duration::from_millis(950)).unwrap();
-        assert_eq!((felt.gap, felt.lost, felt.told), (Duration::from_millis(1050), 2, 1));
+        assert_eq!((felt.gap, felt.lost, felt.told, felt.untold), (Duration::from_millis(1050), 2, 1, 1));
         assert_eq!(felt.longest, Duration::from_millis(700));
         assert!(super::felt(&records, Duration::from_millis(1500)).is_err(), "that was before the fault");
     }

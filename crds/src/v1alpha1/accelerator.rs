@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::NAME;
+
 /// What may carry a replica: one of several accelerators, or plain processors.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(
@@ -29,7 +31,7 @@ pub struct Accelerator {
 #[serde(rename_all = "camelCase")]
 pub struct AcceleratorChoice {
     /// Product in the catalogue. Unit: lower-case words joined by '-'. Default: none, it is required. Example: nvidia-h200.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
     pub product: String,
 
     /// How many for each replica. Unit: accelerators, 1 to 64. Default: the smallest number that fits. Example: 8.

@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::IMAGE;
+
 /// An enum that is closed on write (the schema lists its values) and open on read (an unknown value is kept as `Other`),
 /// so that an object stored by a newer operator does not blind an older one.
 macro_rules! open_enum {
@@ -99,7 +101,7 @@ pub struct Engine {
     /// Container image, in place of the catalogue's; a digest is recommended. Unit: an image reference. Default: the
     /// catalogue's for the engine and the accelerator. Example: example.org/llama-server@sha256:… .
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE))]
     pub image: Option<String>,
 
     /// Further arguments, appended last. A flag that the operator sets itself is refused by name. Unit: arguments, at most

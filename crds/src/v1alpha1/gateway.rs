@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::engine::open_enum;
+use super::patterns::{BYTES, CORES, DURATION, NAME};
 
 open_enum! {
     /// How the gateway chooses among replicas.
@@ -110,7 +111,7 @@ pub struct Authentication {
     /// A Secret of this namespace with an entry for each client: the entry's name is the client's, its value the API key, or
     /// `sha256:` and the key's digest. It is mounted into the gateway; the operator never reads it. Unit: a Secret's name.
     /// Default: none, it is required. Example: chat-api-keys.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub api_keys_secret_name: String,
 }
 
@@ -120,7 +121,7 @@ pub struct Authentication {
 pub struct GatewayTls {
     /// A Secret of this namespace of type kubernetes.io/tls, with `tls.crt` and `tls.key`; a renewed one is taken over without
     /// a restart. Unit: a Secret's name. Default: none, it is required. Example: chat-tls.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub secret_name: String,
 }
 
@@ -162,7 +163,7 @@ pub struct GatewayLimits {
 
     /// Longest wait for a replica. Unit: a duration of hours, minutes and seconds. Default: 30s. Example: 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
     pub max_queue_time: Option<String>,
 
     /// Longest body of a request. Unit: a Kubernetes quantity of bytes, at most 1Gi. Default: 32Mi. Example: 4Mi.
@@ -173,13 +174,13 @@ pub struct GatewayLimits {
     /// Longest time until an engine begins to answer; reading a long prompt takes minutes. Unit: a duration of hours, minutes
     /// and seconds. Default: 10m. Example: 90s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
     pub first_byte_timeout: Option<String>,
 
     /// Longest silence of an engine within a stream; then the stream ends with an error event. Unit: a duration of hours,
     /// minutes and seconds. Default: 15s. Example: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
     pub inter_token_timeout: Option<String>,
 }
 
@@ -190,12 +191,12 @@ pub struct GatewayResources {
     /// Processors that are reserved; more may be used when they are idle. Unit: a Kubernetes quantity of cores. Default: 50m.
     /// Example: "2".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?m?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = CORES))]
     pub cpu: Option<String>,
 
     /// Memory that is reserved, and the most that may be used. Unit: a Kubernetes quantity of bytes. Default: 64Mi reserved,
     /// 1Gi at most. Example: 512Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = BYTES))]
     pub memory: Option<String>,
 }

@@ -4,6 +4,7 @@ mod accelerator;
 mod engine;
 mod gateway;
 mod model;
+mod patterns;
 mod placement;
 mod resources;
 mod shutdown;

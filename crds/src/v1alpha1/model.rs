@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::engine::open_enum;
+use super::patterns::{BYTES, IMAGE, NAME, PATH};
 
 /// A model: its name in the catalogue (or facts of its own), how clients call it, and the source of its weights.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -12,7 +13,7 @@ use super::engine::open_enum;
 pub struct Model {
     /// Name in the catalogue, or any name when `custom` gives the facts. Unit: lower-case words joined by '-' or '.', at
     /// most 63 characters. Default: none, it is required. Example: deepseek-r1-distill-qwen-7b.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
     pub name: String,
 
     /// What clients put into "model"; all of them reach this deployment. Unit: names of at most 128 characters, at most 16.
@@ -68,13 +69,13 @@ pub struct ModelSource {
 #[serde(rename_all = "camelCase")]
 pub struct ClaimSource {
     /// Name of the claim, in the deployment's namespace. Unit: an object name. Default: none, it is required. Example: weights.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub claim_name: String,
 
     /// File or folder of the weights inside the volume. Unit: a relative path without '..'. Default: the volume's root.
     /// Example: r1-7b/model.gguf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = PATH))]
     #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message(
         "path must stay inside the volume: remove '.' and '..'"
     ))]
@@ -87,13 +88,13 @@ pub struct ClaimSource {
 pub struct ImageSource {
     /// The image. A digest is recommended: a tag may come to mean other weights. Unit: an image reference. Default: none,
     /// it is required. Example: example.org/weights/r1-7b@sha256:… .
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE))]
     pub reference: String,
 
     /// File or folder of the weights inside the image. Unit: a relative path without '..'. Default: the image's root.
     /// Example: model.gguf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = PATH))]
     #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message(
         "path must stay inside the image: remove '.' and '..'"
     ))]
@@ -112,7 +113,7 @@ pub struct ImageSource {
 pub struct CustomModel {
     /// Size of all weights as they are loaded. Unit: a Kubernetes quantity of bytes. Default: none, it is required.
     /// Example: 15Gi.
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = BYTES))]
     pub weight_bytes: String,
 
     /// Memory of the key-value cache for one token of one conversation. Unit: bytes, 1 to 10000000. Default: none, it is

@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patterns::DURATION;
+
 /// How a replica is stopped.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -10,7 +12,7 @@ pub struct Shutdown {
     /// How long running answers may take to finish when a replica is stopped. Unit: a duration of hours, minutes and
     /// seconds, at most 24h. Default: 10m. Example: 90s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
     #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message(
         "drainTimeout may be at most 24h; choose a shorter one"
     ))]

@@ -2,7 +2,6 @@
 //! nodes, in the same run, with Kubernetes' own times.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use clap::Parser;
 use deepseek_e2e::bench::machine::machine;
 use deepseek_e2e::bench::rig::Rig;
 use deepseek_e2e::bench::summary::Summary;
-use deepseek_e2e::bench::{commit, renew};
+use deepseek_e2e::bench::{Written, commit};
 use deepseek_e2e::fixtures::TINY;
 use deepseek_e2e::lab::CLUSTER;
 use deepseek_e2e::load::{Load, felt};
@@ -44,12 +43,8 @@ struct Cli {
     /// Requests a second, on each of the two.
     #[arg(long, default_value_t = 5)]
     per_second: u32,
-    /// Where results are written.
-    #[arg(long, default_value = "target/bench")]
-    out: PathBuf,
-    /// The document whose table is renewed; none by default.
-    #[arg(long)]
-    document: Option<PathBuf>,
+    #[command(flatten)]
+    written: Written,
 }
 
 #[tokio::main]
@@ -184,7 +179,6 @@ async fn plain(rig: &Rig) -> Result<()> {
 }
 
 async fn write(cli: &Cli, seen: &[Seen]) -> Result<()> {
-    std::fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
     let (commit, machine) = (commit().await, machine());
     let mut cases = Vec::new();
     let mut table = format!(
@@ -223,9 +217,6 @@ async fn write(cli: &Cli, seen: &[Seen]) -> Result<()> {
     let results = json!({
         "name": "nodeloss", "date": jiff::Timestamp::now().to_string(), "commit": commit, "machine": machine, "cases": cases,
     });
-    std::fs::write(cli.out.join("nodeloss.json"), format!("{results:#}\n"))?;
-    match &cli.document {
-        Some(document) => renew(document, "nodeloss", &table),
-        None => Ok(()),
-    }
+    std::fs::write(cli.written.file("nodeloss.json")?, format!("{results:#}\n"))?;
+    cli.written.renew("nodeloss", &table)
 }

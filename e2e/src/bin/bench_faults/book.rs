@@ -1,12 +1,11 @@
 //! What was felt, as JSON for programs and as a table for people.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use deepseek_e2e::bench::machine::machine;
 use deepseek_e2e::bench::summary::Summary;
-use deepseek_e2e::bench::{commit, renew};
+use deepseek_e2e::bench::{Written, commit};
 use deepseek_e2e::load::Felt;
 use serde_json::{Value, json};
 
@@ -21,13 +20,14 @@ pub struct Row {
     waits: Vec<f64>,
     lost: usize,
     cut: usize,
+    broke_off: usize,
 }
 
 impl Row {
     /// Of a fault that was not made yet.
     pub fn of(fault: &Fault) -> Self {
         let Fault { name, told, answer, .. } = fault;
-        Self { name, told, answer, gaps: Vec::new(), waits: Vec::new(), lost: 0, cut: 0 }
+        Self { name, told, answer, gaps: Vec::new(), waits: Vec::new(), lost: 0, cut: 0, broke_off: 0 }
     }
 }
 
@@ -51,32 +51,31 @@ impl Book {
         row.waits.push(felt.longest.as_secs_f64());
         row.lost += felt.lost;
         row.cut += felt.told;
+        row.broke_off += felt.untold;
     }
 
     /// Writes the results, and the table of a document.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub async fn write(&self, out: &Path, document: Option<&Path>) -> Result<()> {
-        std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    pub async fn write(&self, written: &Written) -> Result<()> {
+        let commit = commit().await;
         let results = json!({
-            "name": "faults", "date": jiff::Timestamp::now().to_string(), "commit": commit().await,
+            "name": "faults", "date": jiff::Timestamp::now().to_string(), "commit": commit,
             "machine": machine(), "cases": self.rows.iter().flat_map(cases).collect::<Vec<_>>(),
         });
-        std::fs::write(out.join("faults.json"), format!("{results:#}\n"))?;
-        std::fs::write(out.join("faults.svg"), self.plot())?;
-        match document {
-            Some(document) => renew(document, "faults", &self.table(&commit().await)),
-            None => Ok(()),
-        }
+        std::fs::write(written.file("faults.json")?, format!("{results:#}\n"))?;
+        std::fs::write(written.file("faults.svg")?, self.plot())?;
+        written.renew("faults", &self.table(&commit))
     }
 
     fn table(&self, commit: &str) -> String {
         let mut table = format!(
-            "Commit {commit}, {}; {} requests a second, up to {} rounds. *Gap*: from the fault until the last request was sent that \
-             was not answered, the worst of all rounds. *Cut*: streams that were under way and ended with an error event.\n\n\
-             | Fault | Rounds | Worst gap, s | Requests lost, all rounds | Cut, all rounds | Longest wait for an answer, s | What happens |\n\
-             |---|---|---|---|---|---|---|\n",
+            "Commit {commit}, {}; {} requests a second, and four long streams under way; up to {} rounds. *Gap*: from the fault until \
+             the last request was sent that was not answered, the worst of all rounds. *Cut and told*: streams under way that ended with an \
+             error event; *broken off*: without one. Sums and maxima are of all rounds.\n\n\
+             | Fault | Rounds | Worst gap, s | Requests lost | Streams cut and told | Streams broken off | Longest wait for an answer, s | What happens |\n\
+             |---|---|---|---|---|---|---|---|\n",
             machine(),
             self.per_second,
             self.rounds
@@ -85,12 +84,13 @@ impl Book {
             let worst = |samples: &[f64]| Summary::of(samples).map_or(0.0, |summary| summary.max());
             let _ = writeln!(
                 table,
-                "| {} | {} | {:.1} | {} | {} | {:.1} | {} |",
+                "| {} | {} | {:.1} | {} | {} | {} | {:.1} | {} |",
                 row.told,
                 row.gaps.len(),
                 worst(&row.gaps),
                 row.lost,
                 row.cut,
+                row.broke_off,
                 worst(&row.waits),
                 row.answer
             );

@@ -9,17 +9,20 @@
 mod book;
 mod faults;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use deepseek_e2e::bench::Written;
 use deepseek_e2e::bench::rig::Rig;
 use deepseek_e2e::load::{Felt, felt};
 use deepseek_e2e::progress::say;
 
 use crate::book::{Book, Row};
 use crate::faults::{Fault, all};
+
+/// Long streams that are under way when something breaks, over two engines and two gateways.
+const STREAMS: usize = 4;
 
 /// Measures what clients feel when something breaks. Starts a lab of its own (LAB_ID, default e2e), writes target/bench/faults.json,
 /// a plot beside it, and the table in docs/failure-modes.md.
@@ -36,12 +39,8 @@ struct Cli {
     /// Requests a second.
     #[arg(long, default_value_t = 10)]
     per_second: u32,
-    /// Where results are written.
-    #[arg(long, default_value = "target/bench")]
-    out: PathBuf,
-    /// The document whose table is renewed; none by default.
-    #[arg(long)]
-    document: Option<PathBuf>,
+    #[command(flatten)]
+    written: Written,
 }
 
 #[tokio::main]
@@ -78,15 +77,17 @@ async fn rounds(cli: &Cli, rig: &Rig) -> Result<()> {
                 }
             };
             say(format_args!(
-                "round {round}, {}: {} lost within {:.1} s, {} told, longest wait {:.1} s",
+                "round {round}, {}: {} lost within {:.1} s, {} cut and told, {} untold, longest wait {:.1} s; {}",
                 fault.name,
                 felt.lost,
                 felt.gap.as_secs_f64(),
                 felt.told,
-                felt.longest.as_secs_f64()
+                felt.untold,
+                felt.longest.as_secs_f64(),
+                felt.example.as_deref().unwrap_or("nothing was lost")
             ));
             book.add(at, &felt);
-            book.write(&cli.out, cli.document.as_deref()).await?;
+            book.write(&cli.written).await?;
         }
     }
     Ok(())
@@ -94,6 +95,7 @@ async fn rounds(cli: &Cli, rig: &Rig) -> Result<()> {
 
 async fn once(cli: &Cli, rig: &Rig, fault: &Fault) -> Result<Felt> {
     let load = rig.load(cli.per_second).await?;
+    load.open_streams(STREAMS).await?;
     let at = load.now();
     fault.make(rig).await?;
     tokio::time::sleep(fault.lasts).await;

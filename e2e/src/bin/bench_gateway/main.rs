@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use deepseek_e2e::bench::Written;
 
 use crate::load::Load;
 
@@ -66,15 +67,11 @@ struct Options {
     /// Measures only those whose name contains this text; may be given several times.
     #[arg(long, value_name = "TEXT")]
     who: Vec<String>,
-    /// Where results are written.
-    #[arg(long, default_value = "target/bench")]
-    out: PathBuf,
+    #[command(flatten)]
+    written: Written,
     /// Seconds to wait in all until the machine has nothing else to do.
     #[arg(long, default_value_t = 300)]
     patience: u64,
-    /// The document whose table is renewed; none by default.
-    #[arg(long)]
-    document: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

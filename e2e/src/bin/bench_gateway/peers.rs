@@ -66,7 +66,7 @@ impl Peers {
         let operator = std::path::absolute(&options.operator)?;
         ensure!(operator.exists(), "there is no {}; `make operator` builds it", operator.display());
         let help = output(&operator, &["gateway", "--help"], &[]).await?;
-        let log = std::path::absolute(options.out.join("gateway-processes.log"))?;
+        let log = std::path::absolute(options.written.file("gateway-processes.log")?)?;
         std::fs::write(&log, "")?;
         let litellm = options.litellm.clone().filter(|path| path.exists());
         let peers = Self { folder, operator, litellm, gateway_tls: help.contains("--tls"), log };

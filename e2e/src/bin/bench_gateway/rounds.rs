@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use deepseek_e2e::bench::commit;
 use deepseek_e2e::bench::machine::{busy, machine};
-use deepseek_e2e::bench::{commit, renew};
 use deepseek_e2e::command::output;
 use deepseek_e2e::progress::say;
 use tokio::time::{Instant, sleep};
@@ -29,21 +29,18 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// When something does not come about; results so far are lost.
 pub async fn run(options: &Options) -> Result<()> {
-    std::fs::create_dir_all(&options.out)?;
     let folder = std::env::temp_dir().join(format!("bench-gateway-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
     let measured = measure(options, &folder).await;
     std::fs::remove_dir_all(&folder)?;
     let book = measured?;
     let head = head(options).await?;
-    let json = options.out.join("gateway.json");
+    let json = options.written.file("gateway.json")?;
     book.write(&json, &head)?;
-    std::fs::write(options.out.join("gateway.svg"), plot(&book))?;
+    std::fs::write(options.written.file("gateway.svg")?, plot(&book))?;
     let text = table::markdown(&book, &head);
     println!("{text}");
-    if let Some(document) = &options.document {
-        renew(document, "bench-gateway", &text)?;
-    }
+    options.written.renew("bench-gateway", &text)?;
     say(format_args!("written: {} and gateway.svg beside it", json.display()));
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Bed {
         self.lab(&["ready", CLUSTER]).await?;
         // whoever asks a simulated Pod for a token is answered by the one engine of `engine.rs`
         self.lab(&["exec", "ip", "route", "add", "local", POD_ADDRESSES, "dev", "lo"]).await?;
-        self.install(&options.out).await?;
+        self.install(&options.written.out).await?;
         self.inside(options).await
     }
 
@@ -108,8 +108,8 @@ impl Bed {
         command.arg("--n").arg(n).arg("--rounds").arg(options.rounds.to_string());
         command.arg("--patience").arg(options.patience.to_string());
         command.arg("--operator").arg(std::path::absolute(&options.operator)?);
-        command.arg("--out").arg(std::path::absolute(&options.out)?);
-        if let Some(document) = &options.document {
+        command.arg("--out").arg(std::path::absolute(&options.written.out)?);
+        if let Some(document) = &options.written.document {
             command.arg("--document").arg(std::path::absolute(document)?);
         }
         command.arg("inside").arg("--kubeconfig").arg(path("kubeconfig")?).arg("--audit").arg(path("audit_log")?);

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use deepseek_e2e::bench::Written;
 
 /// Measures what the operator costs on a cluster of simulated nodes.
 ///
@@ -60,15 +61,11 @@ struct Options {
     /// The operator.
     #[arg(long, env = "OPERATOR_BINARY")]
     operator: PathBuf,
-    /// Where results are written.
-    #[arg(long, default_value = "target/bench")]
-    out: PathBuf,
+    #[command(flatten)]
+    written: Written,
     /// Seconds to wait before a round until the machine has nothing else to do.
     #[arg(long, default_value_t = 300)]
     patience: u64,
-    /// The document whose table is renewed; none by default.
-    #[arg(long)]
-    document: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

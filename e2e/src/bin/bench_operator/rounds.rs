@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use deepseek_e2e::bench::machine::machine;
-use deepseek_e2e::bench::renew;
 use deepseek_e2e::progress::say;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -32,7 +31,7 @@ pub async fn run(options: &Options, kubeconfig: &Path, audit: PathBuf) -> Result
     let config = Kubeconfig::read_from(kubeconfig)?;
     let client = Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?;
     engine::start().await?;
-    let recipe = Recipe::new(&client, kubeconfig, options.operator.clone(), &options.out).await?;
+    let recipe = Recipe::new(&client, kubeconfig, options.operator.clone(), &options.written.out).await?;
     let bench = Bench { patience: Duration::from_secs(options.patience), client, audit: Audit::new(audit), recipe };
     let head = Head {
         date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%MZ").to_string(),
@@ -46,14 +45,12 @@ pub async fn run(options: &Options, kubeconfig: &Path, audit: PathBuf) -> Result
     for &n in &options.n {
         panels.push(bench.rounds(n, rounds_of(options.rounds, n), &mut book).await?);
     }
-    let json = options.out.join("operator.json");
+    let json = options.written.file("operator.json")?;
     book.write(&json, &options.n, &head)?;
-    std::fs::write(options.out.join("operator.svg"), plot(&panels))?;
+    std::fs::write(options.written.file("operator.svg")?, plot(&panels))?;
     let text = table::markdown(&book, &options.n, &head);
     println!("{text}");
-    if let Some(document) = &options.document {
-        renew(document, "bench-operator", &text)?;
-    }
+    options.written.renew("bench-operator", &text)?;
     say(format_args!("written: {} and operator.svg beside it", json.display()));
     Ok(())
 }

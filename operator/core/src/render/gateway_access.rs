@@ -44,7 +44,7 @@ fn rules(config_map: &str) -> Vec<PolicyRule> {
         non_resource_urls: None,
     };
     vec![
-        rule("discovery.k8s.io", "endpointslices", None, &["get", "list", "watch"]),
-        rule("", "configmaps", Some(vec![config_map.to_owned()]), &["get", "list", "watch"]),
+        rule("discovery.k8s.io", "endpointslices", None, &["list", "watch"]),
+        rule("", "configmaps", Some(vec![config_map.to_owned()]), &["list", "watch"]),
     ]
 }
