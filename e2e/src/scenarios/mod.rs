@@ -163,7 +163,7 @@ fn disturbing() -> Lane {
         scenario!(placement, "placement", RACKS, "simulated racks: what fits where, and how many"),
         scenario!(killed, "killed", OPERATOR, "the operator is killed under load, and no request is lost"),
         scenario!(rolling, "rolling", OPERATOR, "gateways and engines are rolled under load, and no request is lost"),
-        scenario!(node_loss, "node-loss", NODES, "a node loses its power under load; what ran there runs elsewhere"),
+        scenario!(node_loss, "node-loss", NODES, "nodes are lost, cut off and back, the leader's too; clients go on"),
         scenario!(life_cycle, "life-cycle", AUDIT, "the chart goes and comes back over engines that serve"),
     ]
 }

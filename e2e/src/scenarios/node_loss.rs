@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use deepseek_crds::condition::{ConditionType, Reason};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -29,10 +29,19 @@ const ALL: [&str; 5] = ["east-n1", "east-n2", "east-n3", "east-n4", "east-n5"];
 /// Requests that may be lost between the moment when Kubernetes leads to no gateway any more and the operator's doing: a second of
 /// them. Without it all would be, for five seconds and more.
 const BETWEEN: usize = 10;
+/// How long a cable is cut for the node to be taken for lost, and to be back before another replica answers for it.
+const BLINK: Duration = Duration::from_millis(2800);
+/// The second node is lost this long after the first.
+const AFTER_THE_FIRST: Duration = Duration::from_secs(5);
+/// New requests succeed again within this time when the operator that leads was on the lost node.
+const GAP_WITHOUT_LEADER: Duration = Duration::from_secs(8);
+/// Until another operator leads.
+const ANOTHER_LEADS: Duration = Duration::from_secs(15);
 /// Until a node that answers again takes Pods.
 const USED_AGAIN: Duration = Duration::from_secs(60);
 
-/// On three nodes: power lost with a spare node, with none, and with the API server gone; a kubelet that is merely frozen.
+/// On nodes of its own: power lost with a spare node; a cable cut with the API server gone, for a moment, with no node to spare and
+/// another one after it; the node of the operator that leads; kubelets that are merely frozen.
 pub async fn tell(namespace: Namespace) -> Result<()> {
     let lab = namespace.world.cluster.needed_lab()?;
     own_nodes::add(lab).await?;
@@ -49,7 +58,10 @@ async fn lose_nodes(namespace: &Namespace, lab: &Lab) -> Result<()> {
     let story = Story { namespace, lab, chat };
     story.replaced_where_there_is_room().await?;
     story.without_the_api_server().await?;
-    story.no_room_and_back_in_time().await
+    story.back_before_it_is_replaced().await?;
+    story.no_room_and_back_in_time().await?;
+    story.with_the_leader().await?;
+    story.every_kubelet_frozen().await
 }
 
 /// What the admission policy leaves of the right to patch nodes.
@@ -95,7 +107,7 @@ impl Story<'_> {
             load.now().saturating_sub(fault).as_secs_f64()
         ));
         self.chat.is_ready().await?;
-        is_short(&felt(&load.end().await, fault)?)?;
+        is_short(&felt(&load.end().await, fault)?, GAP)?;
         ensure!(self.is_kept_off(&lost).await?, "{lost} has no taint");
         self.heal("power", &lost).await?;
         self.is_used_again(&lost).await?;
@@ -111,8 +123,7 @@ impl Story<'_> {
         self.fault("cable", &lost).await?;
         tokio::time::sleep(Duration::from_secs(8)).await;
         self.lab.call(&["heal", "freeze-api", CLUSTER]).await?;
-        let felt = felt(&load.end().await, fault)?;
-        is_short(&felt)?;
+        is_short(&felt(&load.end().await, fault)?, GAP)?;
         self.serves_without(&lost, REPLACED).await?;
         self.heal("cable", &lost).await?;
         self.is_used_again(&lost).await?;
@@ -120,27 +131,72 @@ impl Story<'_> {
         self.chat.is_ready().await
     }
 
-    /// Every accelerator is taken when a cable is pulled: the replica waits, and is there again with it. The same with a kubelet
-    /// that is frozen for longer than Kubernetes waits.
+    /// A cable is cut for a moment: whatever has been begun meanwhile, there are two replicas in the end, and they stay.
+    async fn back_before_it_is_replaced(&self) -> Result<()> {
+        let (lost, load) = (self.one_with_a_replica().await?, self.load().await?);
+        let fault = load.now();
+        self.fault("cable", &lost).await?;
+        tokio::time::sleep(BLINK).await;
+        self.heal("cable", &lost).await?;
+        self.chat.has_pods(2).await?;
+        self.chat.is_ready().await?;
+        is_short(&felt(&load.end().await, fault)?, GAP)?;
+        let settled = self.chat.pod_uids().await?;
+        self.is_used_again(&lost).await?;
+        ensure!(self.chat.pod_uids().await? == settled, "replicas were moved after the node was back");
+        Ok(())
+    }
+
+    /// Every accelerator is taken when a cable is cut, and then another: the replicas wait, and are there again with their nodes.
     async fn no_room_and_back_in_time(&self) -> Result<()> {
         self.chat.scale(3).await?;
         self.chat.is_ready().await?;
-        let (lost, before) = (self.one_with_a_replica().await?, self.chat.pod_uids().await?);
-        self.fault("cable", &lost).await?;
-        self.chat.says(ConditionType::NodesReachable, "False", Reason::NodeLost, TOLD).await?;
+        let (load, before) = (self.load().await?, self.chat.pod_uids().await?);
+        let [first, second] = self.two_with_a_replica().await?;
+        let fault = load.now();
+        self.fault("cable", &first).await?;
+        tokio::time::sleep(AFTER_THE_FIRST).await;
+        let again = load.now();
+        self.fault("cable", &second).await?;
         self.chat.says(ConditionType::Placed, "False", Reason::InsufficientAccelerators, TOLD).await?;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        self.heal("cable", &lost).await?;
+        let said = self.chat.says(ConditionType::NodesReachable, "False", Reason::NodeLost, TOLD).await?;
+        ensure!(said.contains(&first), "{first} is not named: {said}");
+        tokio::time::sleep(TOLD).await;
+        let records = load.end().await;
+        let (until, after): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.at < again);
+        is_short(&felt(&until, fault)?, GAP)?;
+        is_short(&felt(&after, again)?, GAP)?;
+        for node in [&first, &second] {
+            self.heal("cable", node).await?;
+        }
         self.chat.is_ready().await?;
         ensure!(self.chat.pod_uids().await? == before, "a replica was replaced, though there is no room for another");
-        self.is_used_again(&lost).await?;
+        self.is_used_again(&first).await?;
+        self.is_used_again(&second).await
+    }
 
-        self.every_kubelet_frozen(&before).await
+    /// The node with the operator that leads loses its power: the other operator goes on where it was.
+    async fn with_the_leader(&self) -> Result<()> {
+        let operator = &self.namespace.world.operator;
+        let (lost, holder, load) = (operator.leader_node().await?, operator.holder().await?, self.load().await?);
+        let fault = load.now();
+        self.fault("power", &lost).await?;
+        eventually("another operator to lead", ANOTHER_LEADS, || async {
+            ensure!(operator.holder().await? != holder, "{holder} still leads");
+            Ok(())
+        })
+        .await?;
+        tokio::time::sleep(TOLD).await;
+        is_short(&felt(&load.end().await, fault)?, GAP_WITHOUT_LEADER)?;
+        self.heal("power", &lost).await?;
+        operator.is_ready().await?;
+        self.is_used_again(&lost).await?;
+        self.chat.is_ready().await
     }
 
     /// Kubernetes takes all nodes for lost, and every Pod on them; all of them serve.
-    async fn every_kubelet_frozen(&self, before: &[String]) -> Result<()> {
-        let load = self.load().await?;
+    async fn every_kubelet_frozen(&self) -> Result<()> {
+        let (load, before) = (self.load().await?, self.chat.pod_uids().await?);
         let fault = load.now();
         for node in ALL {
             self.fault("freeze-kubelet", node).await?;
@@ -177,6 +233,13 @@ impl Story<'_> {
 
     async fn one_with_a_replica(&self) -> Result<String> {
         node_of(self.chat.pods().await?.first().context("no Pod")?)
+    }
+
+    async fn two_with_a_replica(&self) -> Result<[String; 2]> {
+        match &self.chat.pods().await?[..] {
+            [one, other, ..] => Ok([node_of(one)?, node_of(other)?]),
+            pods => bail!("{} Pods", pods.len()),
+        }
     }
 
     async fn load(&self) -> Result<Load> {
@@ -233,7 +296,7 @@ impl Story<'_> {
     }
 }
 
-fn is_short(felt: &Felt) -> Result<()> {
+fn is_short(felt: &Felt, limit: Duration) -> Result<()> {
     let seconds = |time: Duration| time.as_secs_f64();
     say(format_args!(
         "clients: {} lost within {:.1} s, {} streams told of their end, longest wait {:.1} s",
@@ -242,6 +305,6 @@ fn is_short(felt: &Felt) -> Result<()> {
         felt.told,
         seconds(felt.longest)
     ));
-    ensure!(felt.gap <= GAP, "new requests failed for {:.1} s: {:?}", seconds(felt.gap), felt.example);
+    ensure!(felt.gap <= limit, "new requests failed for {:.1} s: {:?}", seconds(felt.gap), felt.example);
     Ok(())
 }
