@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use deepseek_core::decide::node_loss::UNREACHABLE;
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -17,18 +18,11 @@ use crate::lease::Leading;
 use crate::seen::SeenNode;
 use crate::silence::{Judgement, Silences};
 
-/// Key of the taint.
-pub const UNREACHABLE: &str = "deepseek-operator.io/unreachable";
 const NO_SCHEDULE: &str = "NoSchedule";
 /// How long a node must answer before Pods are let onto it again, so that a loose cable does not draw them there and back.
 const WELL: Duration = Duration::from_secs(10);
 /// Between two looks at nodes that Pods are kept off.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// Whether Pods are kept off a node.
-pub fn is_kept_off(node: &SeenNode) -> bool {
-    node.spec.taints.iter().any(|taint| taint.key == UNREACHABLE)
-}
 
 /// Sets taints and takes them away.
 #[derive(Clone)]
@@ -50,7 +44,7 @@ impl Guard {
     /// does without.
     pub async fn keep_off(&self, leading: &Leading, name: &str) -> Result<(), kube::Error> {
         match self.nodes.get(&ObjectRef::new(name)) {
-            Some(node) if !is_kept_off(&node) => {
+            Some(node) if !node.is_kept_off() => {
                 let taint = Taint { key: UNREACHABLE.to_owned(), effect: NO_SCHEDULE.to_owned(), ..Taint::default() };
                 let taints = node.spec.taints.iter().cloned().chain([taint]).collect();
                 self.write(leading, &node, taints).await
@@ -62,7 +56,7 @@ impl Guard {
     /// Lets Pods onto nodes again that answer; never returns.
     pub async fn lift(&self, leading: &Leading, silences: &Silences) {
         loop {
-            for node in self.nodes.state().iter().filter(|node| is_kept_off(node)) {
+            for node in self.nodes.state().iter().filter(|node| node.is_kept_off()) {
                 if may_be_used(node, silences.judgement(&node.name_any())) {
                     let others = node.spec.taints.iter().filter(|taint| taint.key != UNREACHABLE).cloned().collect();
                     if let Err(error) = self.write(leading, node, others).await {
@@ -101,11 +95,7 @@ impl Guard {
 fn may_be_used(node: &SeenNode, judgement: Judgement) -> bool {
     match judgement {
         Judgement::Well(time) => time >= WELL,
-        Judgement::Unreachable => is_ready(node),
+        Judgement::Unreachable => node.is_ready(),
         Judgement::Silent | Judgement::Unknown => false,
     }
-}
-
-fn is_ready(node: &SeenNode) -> bool {
-    node.status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -13,6 +13,7 @@
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
+//! | which Pods are ours, and how they are | [`ours`] |
 //! | which nodes are silent, and who keeps Pods off them | [`silence`], `knock`, [`keep_off`] |
 //! | who may write | [`lease`] |
 //! | connections to the API server and their time limits | [`clients`] |
@@ -31,6 +32,7 @@ pub mod lease;
 pub mod memory;
 pub mod metrics;
 pub mod observe;
+pub mod ours;
 pub mod pace;
 pub mod reconcile;
 pub mod report;

@@ -15,6 +15,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::belonging::{Belonging, belonging};
 use crate::memory::Memory;
+use crate::ours::{is_led_to, is_ready};
 use crate::seen::{SeenClaim, SeenContainer, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
 use crate::silence::Silences;
@@ -154,21 +155,6 @@ impl Observer {
 /// Ended Pods hold nothing.
 fn is_over(pod: &SeenPod) -> bool {
     matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed"))
-}
-
-/// Whether the kubelet calls it ready, as far as it was heard last: by `ContainersReady`, because of a node that Kubernetes has lost
-/// sight of it turns `Ready` by itself, whether or not its Pods still answer.
-pub fn is_ready(pod: &SeenPod) -> bool {
-    holds(pod, "ContainersReady")
-}
-
-/// Whether Services lead to it.
-fn is_led_to(pod: &SeenPod) -> bool {
-    holds(pod, "Ready")
-}
-
-fn holds(pod: &SeenPod, condition: &str) -> bool {
-    pod.status.conditions.iter().any(|found| found.type_ == condition && found.status == "True")
 }
 
 /// What a Pod holds, by the scheduler's rule: its containers and sidecars together; or, if that is more, the largest of the

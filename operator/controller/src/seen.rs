@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use deepseek_core::decide::node_loss::UNREACHABLE;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Resource;
@@ -151,6 +152,18 @@ pub struct SeenNode {
     /// What it offers.
     #[serde(default)]
     pub status: SeenNodeStatus,
+}
+
+impl SeenNode {
+    /// Whether we keep Pods off it.
+    pub fn is_kept_off(&self) -> bool {
+        self.spec.taints.iter().any(|taint| taint.key == UNREACHABLE)
+    }
+
+    /// Whether Kubernetes calls it ready.
+    pub fn is_ready(&self) -> bool {
+        self.status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
 }
 
 /// Whether a node may be used.

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deepseek_core::observed::{Canary, Component};
-use deepseek_core::render::{ADMIN_PORT, COMPONENT_LABEL, DEPLOYMENT_LABEL, PORT, SERVED_NAMES};
-use deepseek_crds::DeepSeekDeployment;
+use deepseek_core::render::{ADMIN_PORT, DEPLOYMENT_LABEL, PORT, SERVED_NAMES};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::canary::Prober;
 use crate::metrics::Metrics;
-use crate::observe::is_ready;
+use crate::ours::{address, belongs, component, is_ready, our_pods};
 use crate::seen::SeenPod;
 use crate::wake::Waker;
 use crate::watch::Guarded;
@@ -158,10 +157,6 @@ fn identity(pod: &SeenPod) -> String {
     format!("{}/{restarts}", pod.uid().unwrap_or_default())
 }
 
-fn belongs(pod: &SeenPod, deployment: &DeepSeekDeployment) -> bool {
-    pod.namespace() == deployment.namespace() && pod.labels().get(DEPLOYMENT_LABEL) == deployment.metadata.name.as_ref()
-}
-
 /// An engine is asked once the kubelet calls it ready; a gateway while it runs and is not: then it says why.
 fn is_due_at_all(pod: &SeenPod) -> bool {
     match component(pod) {
@@ -169,20 +164,6 @@ fn is_due_at_all(pod: &SeenPod) -> bool {
         Some(Component::Gateway) => !is_ready(pod) && pod.metadata.deletion_timestamp.is_none(),
         None => false,
     }
-}
-
-/// What a Pod of ours is.
-pub fn component(pod: &SeenPod) -> Option<Component> {
-    let label = pod.labels().get(COMPONENT_LABEL).filter(|_| pod.labels().contains_key(DEPLOYMENT_LABEL))?;
-    [Component::Engine, Component::Gateway].into_iter().find(|known| known.as_str() == label)
-}
-
-/// Where a port of a Pod is reached.
-pub fn address(pod: &SeenPod, port: i32) -> Option<String> {
-    Some(match pod.status.pod_ip.as_deref()? {
-        v6 if v6.contains(':') => format!("[{v6}]:{port}"),
-        v4 => format!("{v4}:{port}"),
-    })
 }
 
 fn errand(uid: String, pod: &SeenPod) -> Option<Errand> {
@@ -222,11 +203,6 @@ pub async fn sentry(
             }
         }
     }
-}
-
-/// Pods of all deployments.
-pub fn our_pods(pods: &Store<SeenPod>) -> Vec<Arc<SeenPod>> {
-    pods.state_filter(|pod| pod.labels().contains_key(DEPLOYMENT_LABEL))
 }
 
 async fn run(prober: &dyn Prober, errand: Errand, limit: Duration) -> (Errand, Result<(), String>) {

@@ -20,11 +20,10 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::canary::Prober;
-use crate::keep_off::is_kept_off;
 use crate::knock::{Heard, Round, knock};
 use crate::metrics::Metrics;
+use crate::ours::{address, our_pods};
 use crate::seen::{SeenNode, SeenPod};
-use crate::sentry::{address, our_pods};
 use crate::wake::Waker;
 
 /// Between two rounds; with [`ROUNDS`] of them and the time that an answer may take, a dead node is silent after 2.7 s at the latest.
@@ -105,7 +104,7 @@ impl Silences {
         for node in nodes {
             let name = node.name_any();
             let pods = of_node.remove(name.as_str()).unwrap_or_default();
-            if pods.is_empty() && !is_kept_off(node) {
+            if pods.is_empty() && !node.is_kept_off() {
                 known.nodes.remove(&name);
                 continue;
             }

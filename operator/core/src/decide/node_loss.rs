@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use crate::observed::{Observed, Pod, Watched};
 
+/// Key of the taint that keeps Pods off a node that does not answer.
+pub const UNREACHABLE: &str = "deepseek-operator.io/unreachable";
 /// A Lease that has not moved for this long (L).
 pub const LEASE_UNMOVED: Duration = Duration::from_secs(12);
 /// A suspect node is lost after this time (S).
