@@ -71,16 +71,7 @@ rust() {
 }
 
 build() { e2e/lab/build.sh && make --no-print-directory operator && e2e/engine/build.sh; }
-# the tests of the lab wait most of the time: they run beside those that compute
-begin_lab_tests() {
-    rm -f "$logs/lab.rc"
-    { e2e/lab/smoke.sh >"$logs/lab.out" 2>&1 </dev/null; echo $? >"$logs/lab.rc"; } &
-    lab_pid=$!
-}
-end_lab_tests() {
-    tail --pid="$lab_pid" -n +1 -f "$logs/lab.out"
-    return "$(cat "$logs/lab.rc")"
-}
+lab_tests() { e2e/lab/smoke.sh; }
 scenarios() { cargo run --locked --quiet -p deepseek-e2e --bin scenarios; }
 
 suites=("$@")
@@ -95,11 +86,10 @@ step packages e2e/lab/packages.sh
 ! wanted scripts || suite scripts e2e/scripts_test.sh
 ! wanted rust || suite rust rust
 if wanted engine || wanted conformance || wanted chart || lab_wanted; then step build build; fi
-[ -n "$no_lab" ] || ! wanted lab || begin_lab_tests
 ! wanted engine || suite engine e2e/engine/test.sh
 ! wanted conformance || suite conformance e2e/gateway/conformance/test.sh
 ! wanted chart || suite chart charts/test.sh
-! wanted lab || lab_suite lab end_lab_tests
+! wanted lab || lab_suite lab lab_tests
 ! wanted scenarios || lab_suite scenarios scenarios
 
 printf '\n'

@@ -57,10 +57,12 @@ async fn lose_nodes(namespace: &Namespace, lab: &Lab) -> Result<()> {
     chat.answers(TINY).await?;
     let story = Story { namespace, lab, chat };
     story.replaced_where_there_is_room().await?;
-    story.without_the_api_server().await?;
+    let cut = story.without_the_api_server().await?;
+    // goes on while that node comes back
+    story.with_the_leader().await?;
+    story.is_used_again(&cut).await?;
     story.back_before_it_is_replaced().await?;
     story.no_room_and_back_in_time().await?;
-    story.with_the_leader().await?;
     story.every_kubelet_frozen().await
 }
 
@@ -115,8 +117,8 @@ impl Story<'_> {
         self.chat.is_ready().await
     }
 
-    /// The API server is frozen when a cable is pulled: gateways judge for themselves.
-    async fn without_the_api_server(&self) -> Result<()> {
+    /// The API server is frozen when a cable is pulled: gateways judge for themselves. Returns the node.
+    async fn without_the_api_server(&self) -> Result<String> {
         let (lost, load) = (self.one_with_a_replica().await?, self.load().await?);
         let fault = load.now();
         self.lab.call(&["fault", "freeze-api", CLUSTER]).await?;
@@ -126,9 +128,9 @@ impl Story<'_> {
         is_short(&felt(&load.end().await, fault)?, GAP)?;
         self.serves_without(&lost, REPLACED).await?;
         self.heal("cable", &lost).await?;
-        self.is_used_again(&lost).await?;
         self.chat.has_pods(2).await?;
-        self.chat.is_ready().await
+        self.chat.is_ready().await?;
+        Ok(lost)
     }
 
     /// A cable is cut for a moment: whatever has been begun meanwhile, there are two replicas in the end, and they stay.
@@ -161,7 +163,7 @@ impl Story<'_> {
         self.chat.says(ConditionType::Placed, "False", Reason::InsufficientAccelerators, TOLD).await?;
         let said = self.chat.says(ConditionType::NodesReachable, "False", Reason::NodeLost, TOLD).await?;
         ensure!(said.contains(&first), "{first} is not named: {said}");
-        tokio::time::sleep(TOLD).await;
+        tokio::time::sleep(AFTER_THE_FIRST).await;
         let records = load.end().await;
         let (until, after): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.at < again);
         is_short(&felt(&until, fault)?, GAP)?;
@@ -186,7 +188,7 @@ impl Story<'_> {
             Ok(())
         })
         .await?;
-        tokio::time::sleep(TOLD).await;
+        tokio::time::sleep(AFTER_THE_FIRST).await;
         is_short(&felt(&load.end().await, fault)?, GAP_WITHOUT_LEADER)?;
         self.heal("power", &lost).await?;
         operator.is_ready().await?;
