@@ -101,3 +101,53 @@ impl Knative {
         trunc32((room - self.target_burst_capacity - measured.panic).floor())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knative() -> Knative {
+        Knative {
+            target: 1.0,
+            total: 4.0 / 3.0,
+            target_burst_capacity: 98.0,
+            max_scale_up_rate: 10.0,
+            max_scale_down_rate: 2.0,
+            panic_threshold: 2.0,
+            stable_window: Duration::from_secs(60),
+        }
+    }
+
+    fn measured(ready: i32, stable: f64, panic: f64) -> Measured {
+        Measured { ready, stable, panic }
+    }
+
+    #[test]
+    fn a_panic_goes_up_only_and_ends_a_window_later() {
+        let at = Duration::from_secs;
+        let first = knative().step(at(0), Panic::default(), measured(10, 11.0, 25.0));
+        assert_eq!((first.replicas, first.panic.since), (25, Some(at(0))));
+        let second = knative().step(at(60), first.panic, measured(25, 20.0, 20.0));
+        assert_eq!(second.replicas, 25, "the edge of the window is still panic");
+        let third = knative().step(at(61), second.panic, measured(25, 20.0, 20.0));
+        assert_eq!((third.replicas, third.panic), (20, Panic::default()));
+    }
+
+    #[test]
+    fn it_halves_what_is_ready_and_multiplies_it() {
+        let calm = |measured| knative().step(Duration::ZERO, Panic::default(), measured).replicas;
+        assert_eq!(calm(measured(9, 0.0, 0.0)), 4);
+        assert_eq!(calm(measured(1, 0.0, 0.0)), 0);
+        assert_eq!(calm(measured(0, 99.0, 99.0)), 10, "none counts as one");
+    }
+
+    #[test]
+    fn room_for_a_burst_is_what_is_left() {
+        let room = |target_burst_capacity| {
+            let knative = Knative { target_burst_capacity, ..knative() };
+            knative.step(Duration::ZERO, Panic::default(), measured(75, 1.0, 1.5)).excess_burst_capacity
+        };
+        assert_eq!((room(98.0), room(0.0), room(-1.0)), (0, 0, -1));
+        assert_eq!(room(99.0), -1, "rounded down");
+    }
+}

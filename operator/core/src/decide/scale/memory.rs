@@ -91,3 +91,41 @@ pub fn changed(changes: &[Change], period: Duration, now: Duration) -> i32 {
     let cutoff = now.saturating_sub(period);
     changes.iter().filter(|change| change.at > cutoff).fold(0, |sum, change| sum.saturating_add(change.replicas))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1000);
+
+    fn ago(seconds: u64) -> Duration {
+        NOW.saturating_sub(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_last_old_slot_is_used_again() {
+        let logged = [(10, 600), (4, 60), (9, 540), (5, 120)];
+        let log = logged.map(|(replicas, age)| Recommendation { replicas, at: ago(age) });
+        let mut memory = Memory { recommendations: Some(log.to_vec()), ..Memory::default() };
+        memory.recommend(3, NOW, |logged| logged.at < ago(300));
+        let replicas =
+            |memory: &Memory| memory.recommendations.iter().flatten().map(|one| one.replicas).collect::<Vec<_>>();
+        assert_eq!(replicas(&memory), [10, 4, 3, 5]);
+        memory.recommend(2, NOW, |logged| logged.at < ago(300));
+        memory.recommend(1, NOW, |logged| logged.at < ago(300));
+        assert_eq!(replicas(&memory), [2, 4, 3, 5, 1]);
+    }
+
+    #[test]
+    fn what_is_outdated_once_stays_so_and_counts_until_its_slot_is_used() {
+        let ups = [(8, 29), (6, 61), (7, 62)].map(|(replicas, age)| Change { replicas, at: ago(age), outdated: false });
+        let mut memory = Memory { ups: ups.to_vec(), ..Memory::default() };
+        memory.change(4, 9, NOW, Duration::from_secs(60));
+        let told: Vec<_> = memory.ups.iter().map(|change| (change.replicas, change.outdated)).collect();
+        assert_eq!(told, [(8, false), (6, true), (5, false)]);
+        assert_eq!(changed(&memory.ups, Duration::from_secs(120), NOW), 19);
+        assert_eq!(changed(&memory.ups, Duration::from_secs(61), NOW), 13, "the edge does not count");
+        memory.change(9, 2, NOW, Duration::from_secs(60));
+        assert_eq!((memory.ups.len(), memory.downs[0].replicas), (3, 7));
+    }
+}

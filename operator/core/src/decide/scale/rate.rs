@@ -26,7 +26,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::input::{Behavior, PolicyKind, Rules, SelectPolicy};
-use super::memory::{Memory, changed};
+use super::memory::{Memory, Recommendation, changed};
 use super::number::{ceil32, trunc32};
 
 /// What is known of the target when its size is limited.
@@ -55,6 +55,8 @@ pub struct Stabilised {
     pub highest: i32,
     /// As many (s).
     pub replicas: i32,
+    /// Until when a recommendation that asked for more is heard; `None` if there is none.
+    pub held_until: Option<Duration>,
 }
 
 /// What is ordered of a recommendation.
@@ -85,10 +87,11 @@ fn rated(limit: Option<i32>, replicas: i32, (reason, message): (&'static str, &'
 /// The largest recent recommendation; this one is logged.
 pub fn stabilise_down(asked: i32, bounds: Bounds, memory: &mut Memory) -> Stabilised {
     let cutoff = bounds.now.saturating_sub(bounds.window_down);
-    let recent = memory.recommendations.iter().flatten().filter(|logged| logged.at >= cutoff);
-    let highest = recent.map(|logged| logged.replicas).fold(asked, i32::max);
+    let recent = || memory.recommendations.iter().flatten().filter(|logged| logged.at >= cutoff);
+    let highest = recent().map(|logged| logged.replicas).fold(asked, i32::max);
+    let held_until = held_until(asked, bounds.window_down, recent());
     memory.recommend(asked, bounds.now, |logged| logged.at < cutoff);
-    Stabilised { asked, lowest: asked, highest, replicas: highest }
+    Stabilised { asked, lowest: asked, highest, replicas: highest, held_until }
 }
 
 /// Between `min` and `max`, and at most twice as many as now.
@@ -106,17 +109,21 @@ pub fn limit(stabilised: i32, bounds: Bounds) -> Rated {
 
 /// The current number, moved as little as recent recommendations allow; this one is logged.
 pub fn stabilise(asked: i32, behavior: &Behavior, bounds: Bounds, memory: &mut Memory) -> Stabilised {
-    let cutoff = |rules: &Rules, unset| bounds.now.saturating_sub(rules.stabilization_window.unwrap_or(unset));
-    let up = cutoff(&behavior.scale_up, Duration::ZERO);
-    let down = cutoff(&behavior.scale_down, bounds.window_down);
-    let newer = |cutoff| {
-        let recent = memory.recommendations.iter().flatten().filter(move |logged| logged.at > cutoff);
-        recent.map(|logged| logged.replicas)
-    };
-    let lowest = newer(up).fold(asked, i32::min);
-    let highest = newer(down).fold(asked, i32::max);
+    let window_up = behavior.scale_up.stabilization_window.unwrap_or_default();
+    let window_down = behavior.scale_down.stabilization_window.unwrap_or(bounds.window_down);
+    let [up, down] = [window_up, window_down].map(|window| bounds.now.saturating_sub(window));
+    let newer = |cutoff| memory.recommendations.iter().flatten().filter(move |logged| logged.at > cutoff);
+    let lowest = newer(up).map(|logged| logged.replicas).fold(asked, i32::min);
+    let highest = newer(down).map(|logged| logged.replicas).fold(asked, i32::max);
+    let held_until = held_until(asked, window_down, newer(down));
     memory.recommend(asked, bounds.now, |logged| logged.at < up && logged.at < down);
-    Stabilised { asked, lowest, highest, replicas: bounds.current.max(lowest).min(highest) }
+    Stabilised { asked, lowest, highest, replicas: bounds.current.max(lowest).min(highest), held_until }
+}
+
+/// When the last of those that ask for more is forgotten.
+fn held_until<'a>(asked: i32, window: Duration, recent: impl Iterator<Item = &'a Recommendation>) -> Option<Duration> {
+    let more = recent.filter(|logged| logged.replicas > asked);
+    more.map(|logged| logged.at.saturating_add(window)).max()
 }
 
 /// Not faster than the policies allow, and between `min` and `max`.

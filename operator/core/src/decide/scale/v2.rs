@@ -171,3 +171,71 @@ fn printed(selector: &LabelSelector) -> String {
     text.push_str("},}");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(written: Value) -> Result<Spec, String> {
+        spec(&serde_json::from_value(written).unwrap())
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let short = read(json!({ "maxReplicas": 3, "scaleTargetRef": { "kind": "", "name": "" } })).unwrap();
+        let expected = Spec { min_replicas: 1, max_replicas: 3, metrics: vec![usual()], behavior: None };
+        assert_eq!(short, expected);
+        let empty = behavior(&HorizontalPodAutoscalerBehavior::default()).unwrap();
+        assert_eq!(
+            (empty.scale_up.stabilization_window, empty.scale_down.stabilization_window),
+            (Some(Duration::ZERO), None)
+        );
+        assert_eq!((empty.scale_up.policies.len(), empty.scale_down.policies.len()), (2, 1));
+        assert_eq!(empty.scale_down.select_policy, SelectPolicy::Max);
+        let own = json!({ "scaleUp": { "policies": [{ "type": "Pods", "value": 1, "periodSeconds": 60 }], "tolerance": "57e-2" } });
+        let own = behavior(&serde_json::from_value(own).unwrap()).unwrap();
+        assert_eq!(own.scale_up.policies.len(), 1, "policies are replaced as a whole");
+        assert_eq!((own.scale_up.tolerance, own.scale_down.tolerance), (Some(570.0 * 0.001), None));
+    }
+
+    #[test]
+    fn of_several_targets_the_one_that_the_controller_takes() {
+        let target = |kind: &str, field: &str, target: Value| {
+            let mut source = json!({ "target": target, "metric": { "name": "m" }, "name": "cpu" });
+            source["describedObject"] = json!({ "kind": "Queue", "name": "jobs" });
+            metric(&serde_json::from_value(json!({ "type": kind, field: source })).unwrap()).unwrap().target
+        };
+        let both = json!({ "type": "Value", "value": "3", "averageValue": "2", "averageUtilization": 50 });
+        assert_eq!(target("External", "external", both.clone()), Target::AverageValue(2000));
+        assert_eq!(target("Object", "object", both.clone()), Target::Value(3000));
+        assert_eq!(target("Resource", "resource", both), Target::AverageValue(2000));
+        assert_eq!(
+            target("Resource", "resource", json!({ "type": "Utilization", "averageUtilization": 50 })),
+            Target::AverageUtilization(50)
+        );
+        assert_eq!(target("Object", "object", json!({ "type": "Value", "averageValue": "2" })), Target::Missing);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let external = json!({ "type": "External", "external": { "metric": { "name": "m" }, "target": { "type": "Value", "value": "2 requests" } } });
+        let wrong =
+            read(json!({ "maxReplicas": 3, "scaleTargetRef": { "kind": "", "name": "" }, "metrics": [external] }));
+        assert_eq!(wrong.unwrap_err(), "\"2 requests\" is no quantity");
+        let policy = json!({ "scaleUp": { "policies": [{ "type": "Pod", "value": 1, "periodSeconds": 60 }] } });
+        let wrong = behavior(&serde_json::from_value(policy).unwrap()).unwrap_err();
+        assert_eq!(wrong, "there is no policy \"Pod\"; write Pods or Percent");
+    }
+
+    #[test]
+    fn a_selector_is_printed_as_go_prints_it() {
+        let selector = json!({ "matchLabels": { "b": "c", "a": "d" }, "matchExpressions": [
+            { "key": "x", "operator": "In", "values": ["p", "q"] }, { "key": "y", "operator": "Exists" }] });
+        let printed = printed(&serde_json::from_value(selector).unwrap());
+        let go = "&LabelSelector{MatchLabels:map[string]string{a: d,b: c,},MatchExpressions:[]LabelSelectorRequirement{\
+            LabelSelectorRequirement{Key:x,Operator:In,Values:[p q],},LabelSelectorRequirement{Key:y,Operator:Exists,Values:[],},},}";
+        assert_eq!(printed, go);
+    }
+}
