@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	gates "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	scalefake "k8s.io/client-go/scale/fake"
@@ -24,6 +25,7 @@ import (
 	defaults "k8s.io/kubernetes/pkg/apis/autoscaling/v2"
 	"k8s.io/kubernetes/pkg/controller/podautoscaler"
 	"k8s.io/kubernetes/pkg/controller/podautoscaler/metrics"
+	"k8s.io/kubernetes/pkg/features"
 )
 
 const (
@@ -55,6 +57,9 @@ func run(t *testing.T, asked scenario) ([]pass, error) {
 		return nil, err
 	}
 	object := &asv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Generation: 1}, Spec: *spec}
+	if err := gates.DefaultMutableFeatureGate.SetFromMap(map[string]bool{string(features.HPAScaleToZero): asked.Controller.ScaleToZero}); err != nil {
+		return nil, err
+	}
 	// NewClientset also keeps track of who manages which field, which nobody asks for here and takes thirty times as long
 	s := &stage{scenario: asked, start: time.Now(), client: fake.NewSimpleClientset(object), replicas: asked.Replicas}
 	s.stop = func() {}

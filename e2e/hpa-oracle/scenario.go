@@ -27,6 +27,7 @@ type flags struct {
 	DownscaleStabilization  int64
 	CPUInitializationPeriod int64
 	InitialReadinessDelay   int64
+	ScaleToZero             bool // feature gate HPAScaleToZero
 }
 
 // world is what holds during one pass.

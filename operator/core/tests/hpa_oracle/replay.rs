@@ -93,7 +93,7 @@ impl<'a> Ours<'a> {
             downscale_stabilization: Duration::from_secs(flags.downscale_stabilization),
             cpu_initialization_period: Duration::from_secs(flags.cpu_initialization_period),
             initial_readiness_delay: Duration::from_secs(flags.initial_readiness_delay),
-            scale_to_zero: true,
+            scale_to_zero: flags.scale_to_zero,
         };
         let pods: Vec<_> = world.pods.iter().map(pod).collect();
         let readings: Vec<_> = self.spec.metrics.iter().map(|metric| read(world, &metric.source)).collect();

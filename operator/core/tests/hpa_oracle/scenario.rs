@@ -21,6 +21,7 @@ pub struct Flags {
     pub downscale_stabilization: u64,
     pub cpu_initialization_period: u64,
     pub initial_readiness_delay: u64,
+    pub scale_to_zero: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

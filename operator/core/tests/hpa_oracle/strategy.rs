@@ -43,12 +43,15 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
 fn flags() -> impl Strategy<Value = Flags> {
     let times =
         (select(vec![300_u64, 0, 15, 45, 60, 120]), select(vec![300_u64, 0, 20, 120]), select(vec![30_u64, 0, 10, 60]));
-    (select(vec![0.1, 0.0, 0.05, 0.33]), times).prop_map(|(tolerance, (window, start, delay))| Flags {
-        tolerance,
-        downscale_stabilization: window,
-        cpu_initialization_period: start,
-        initial_readiness_delay: delay,
-    })
+    (select(vec![0.1, 0.0, 0.05, 0.33]), times, prop::bool::weighted(0.9)).prop_map(
+        |(tolerance, (window, start, delay), scale_to_zero)| Flags {
+            tolerance,
+            downscale_stabilization: window,
+            cpu_initialization_period: start,
+            initial_readiness_delay: delay,
+            scale_to_zero,
+        },
+    )
 }
 
 /// Containers that all Pods of the target have, and requests of the whole Pod.
