@@ -103,7 +103,8 @@ struct Written {
 /// Decides.
 ///
 /// # Guarantees
-/// Between `min` and `max`; never down while a metric that could forbid it is unknown; the same answer to the same input.
+/// Between `min` and `max`, and never above the budget where there is one; never down while a metric that could forbid it is unknown;
+/// the same answer to the same input.
 pub fn decide(input: &Input) -> Decision {
     match &input.scale {
         Ok(scale) => Pass::new(input, *scale).run(),

@@ -15,7 +15,7 @@ use crate::read::{
 use crate::{Differences, same};
 
 pub fn group_pods(input: &Value, expect: &Value, harness: &Value) -> Differences {
-    let pods = crate::read::pods(&input["pods"]);
+    let pods = crate::read::pods(&input["pods"], "cpu");
     let samples = samples(&input["metrics"], None);
     let found = pods::grouped(&pods, &samples, input["resource"].as_str(), &controller(input, harness), NOW);
     let sorted = |key: &str| {

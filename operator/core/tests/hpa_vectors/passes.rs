@@ -95,7 +95,7 @@ pub fn metric(vector: &Value, harness: &Value) -> Differences {
             behavior: Some(tolerances),
         },
         scale: Scale { spec_replicas: current, status_replicas: current },
-        pods: pods(&input["pods"]),
+        pods: pods(&input["pods"], input["resource"].as_str().unwrap_or("cpu")),
         readings: vec![Reading::of(values)],
         memory: Memory::default(),
     };
@@ -164,7 +164,7 @@ fn scene(input: &Value, harness: &Value) -> Scene {
         ),
         target: target(from, ["valueMilli", "averageValueMilli", "averageUtilization"]),
     };
-    let given = pods(&input["pods"]);
+    let given = pods(&input["pods"], "cpu");
     let usual =
         (0..number(&input["statusReplicas"])).map(|at| json!({ "name": format!("p{at}"), "startAgeSeconds": "zero" }));
     Scene {
@@ -178,7 +178,7 @@ fn scene(input: &Value, harness: &Value) -> Scene {
                 .map(|written| v2::behavior(&written).unwrap()),
         },
         scale: Scale { spec_replicas: small(&input["specReplicas"]), status_replicas: small(&input["statusReplicas"]) },
-        pods: if given.is_empty() { pods(&usual.collect()) } else { given },
+        pods: if given.is_empty() { pods(&usual.collect(), "cpu") } else { given },
         readings: list(&input["metrics"]).map(reading).collect(),
         memory: Memory {
             recommendations: match input["recommendations"].as_str() {

@@ -41,7 +41,7 @@ pub fn controller(input: &Value, harness: &Value) -> Controller {
     let of = |key: &str| [&input[key], &harness[key]].into_iter().find(|value| !value.is_null()).map(seconds);
     let usual = Controller::default();
     Controller {
-        tolerance: harness["tolerance"].as_f64().unwrap_or(usual.tolerance),
+        tolerance: input["tolerance"].as_f64().or(harness["tolerance"].as_f64()).unwrap_or(usual.tolerance),
         downscale_stabilization: of("downscaleStabilizationSeconds").unwrap_or(usual.downscale_stabilization),
         cpu_initialization_period: of("cpuInitializationPeriodSeconds").unwrap_or(usual.cpu_initialization_period),
         initial_readiness_delay: of("initialReadinessDelaySeconds").unwrap_or(usual.initial_readiness_delay),
@@ -76,11 +76,12 @@ pub fn changes(from: &Value) -> Vec<Change> {
     list(from).map(change).collect()
 }
 
-pub fn pods(from: &Value) -> Vec<Pod> {
-    list(from).map(pod).collect()
+/// What their containers ask for is of this resource.
+pub fn pods(from: &Value, resource: &str) -> Vec<Pod> {
+    list(from).map(|one| pod(one, resource)).collect()
 }
 
-fn pod(from: &Value) -> Pod {
+fn pod(from: &Value, resource: &str) -> Pod {
     let status = |text| match text {
         "True" => Some(true),
         "False" => Some(false),
@@ -99,15 +100,15 @@ fn pod(from: &Value) -> Pod {
         deleted: from["deleted"].as_bool().unwrap_or(false),
         ready: ready.map(|text| Ready { status: status(text), since: ago(&from["readyTransitionAgeSeconds"]) }),
         started: (!from["startAgeSeconds"].is_null()).then(|| ago(&from["startAgeSeconds"])),
-        containers: containers(from),
+        containers: containers(from, resource),
         requests: None,
     }
 }
 
-fn containers(from: &Value) -> Vec<Container> {
+fn containers(from: &Value, resource: &str) -> Vec<Container> {
     let container = |name: &str, request: Option<&Value>| Container {
         name: name.to_owned(),
-        requests: request.map(|request| ("cpu".to_owned(), number(request))).into_iter().collect(),
+        requests: request.map(|request| (resource.to_owned(), number(request))).into_iter().collect(),
     };
     match from["containerRequestsMilli"].as_object() {
         Some(requests) => requests.iter().map(|(name, request)| container(name, Some(request))).collect(),
