@@ -28,6 +28,13 @@ test: ## Runs every test; the last line counts them
 lint: ## Formats, lints and licences, as CI checks them
 	@e2e/lint.sh
 
+.PHONY: test-hpa-vectors test-hpa-oracle
+test-hpa-vectors: ## Compares autoscaling with vectors of the HPA: HPA_VECTORS=file
+	@: $${HPA_VECTORS:?names the file of vectors, in JSON; it is not part of the project}
+	@cargo test -q --locked -p deepseek-core --test hpa_vectors -- --ignored --nocapture
+test-hpa-oracle: ## Compares autoscaling with the controller of Kubernetes: SCENARIOS=10000, SEED=1
+	@e2e/hpa-oracle/test.sh
+
 .PHONY: lab lab-down lab-status
 lab: ## Starts a lab cluster with two real nodes, building what is missing; CONTROL_PLANE_ONLY=1: simulated ones, without root
 	@e2e/lab/start.sh $(if $(CONTROL_PLANE_ONLY),--control-plane-only)

@@ -66,7 +66,8 @@ rust() {
     cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo.log"
     local rc=${PIPESTATUS[0]}
     # no result at all: it did not compile
-    awk -v rc="$rc" '/^test result:/ { p += $4; f += $6; s += $8; seen = 1 }
+    awk -v rc="$rc" '/^test .* ignored,/ { name = $2; sub(/.* ignored, /, ""); print "skipped " name ": " $0 }
+        /^test result:/ { p += $4; f += $6; s += $8; seen = 1 }
         END { if (!seen) exit 1; if (rc && !f) f = 1; printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }' "$logs/cargo.log"
 }
 
