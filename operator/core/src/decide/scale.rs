@@ -19,7 +19,6 @@
 //! | stabilisation, policies, limits | [`rate`] |
 //! | what is kept from pass to pass | [`memory`], [`conditions`] |
 //! | where we differ from the HPA | [`guards`], [`forecast`] |
-//! | a yardstick | [`knative`] |
 //!
 //! With [`Guards::default`](guards::Guards) this **is** `autoscaling/v2` of Kubernetes 1.37: `make test-hpa-oracle` compares it with
 //! the controller itself. Source: `reconcileAutoscaler`, `computeReplicasForMetrics`, `shouldComputeMetricsForZeroReplicas` of
@@ -32,7 +31,6 @@ pub mod conditions;
 pub mod forecast;
 pub mod guards;
 pub mod input;
-pub mod knative;
 pub mod memory;
 pub mod metric;
 mod number;

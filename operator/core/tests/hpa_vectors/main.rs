@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test speaks")]
 #![allow(clippy::disallowed_methods, reason = "the file is named by the environment")]
 
+mod knative;
 mod parts;
 mod passes;
 mod read;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::knative::{Knative, Measured, Panic};
 use deepseek_core::decide::scale::input::Behavior;
-use deepseek_core::decide::scale::knative::{Knative, Measured, Panic};
 use deepseek_core::decide::scale::memory::{Memory, changed};
 use deepseek_core::decide::scale::pods;
 use deepseek_core::decide::scale::rate::{self, Bounds};

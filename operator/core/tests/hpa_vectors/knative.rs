@@ -1,4 +1,4 @@
-//! Knative's autoscaler (KPA), as a yardstick: the product does not use it. It halves what is ready every two seconds, which cancels
+//! Knative's autoscaler (KPA), a yardstick for vectors: the product does not use it. It halves what is ready every two seconds, which cancels
 //! replicas that take minutes to load.
 //!
 //! ```text
@@ -12,8 +12,6 @@
 //! Source: `autoscaler.Scale` of knative/serving `pkg/autoscaler/scaling/autoscaler.go`, 0.51.
 
 use std::time::Duration;
-
-use super::number::{ceil32, trunc32};
 
 /// Settings of one revision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +70,7 @@ impl Knative {
         let most = (self.max_scale_up_rate * ready).ceil();
         let least = (ready / self.max_scale_down_rate).floor();
         let raw = |mean: f64| (mean / self.target).ceil();
-        let wanted = |mean: f64| ceil32(raw(mean).max(least).min(most));
+        let wanted = |mean: f64| whole(raw(mean).max(least).min(most).ceil());
         let (stable, hasty) = (wanted(measured.stable), wanted(measured.panic));
         let over = raw(measured.panic) / ready >= self.panic_threshold;
         let calm = |since| now > self.stable_window.saturating_add(since);
@@ -98,11 +96,16 @@ impl Knative {
             return -1;
         }
         let room = f64::from(measured.ready) * self.total;
-        trunc32((room - self.target_burst_capacity - measured.panic).floor())
+        whole((room - self.target_burst_capacity - measured.panic).floor())
     }
 }
 
-#[cfg(test)]
+/// Of a number without a fraction; it saturates.
+#[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+fn whole(value: f64) -> i32 {
+    value as i32
+}
+
 mod tests {
     use super::*;
 
