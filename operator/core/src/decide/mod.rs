@@ -8,4 +8,5 @@ pub mod node_loss;
 pub mod place;
 pub mod reach;
 pub mod rollout;
+pub mod switch;
 pub mod trouble;
