@@ -31,7 +31,11 @@
 //!    otherwise make a second one beside a holder whose Lease was deleted.
 //! 4. A site is unreachable when two of three vantage points say so; one alone never is enough, observer or not.
 //! 5. The holder raises its own epoch when it hears of a higher one (a peer that served without an arbiter).
-//! 6. A promise is not kept over a restart: it need not be, since a restarted process holds nothing for a lease but what it held before
+//! 6. The role is not released while a shared write is on its way: rule 10 bounds it by the holder's own proof, but a release lets the
+//!    next holder in before that proof would have ended.
+//! 7. A release binds the site, as a promise does: another replica may have a proof of its own that outlives it. Only the replica that
+//!    leads gives the role up and writes what is shared, or the last rule would need all of them.
+//! 8. A promise is not kept over a restart: it need not be, since a restarted process holds nothing for a lease but what it held before
 //!    it promised.
 
 pub mod action;

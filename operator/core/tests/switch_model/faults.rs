@@ -23,11 +23,11 @@ enum Happening {
 const ALL_OF_A: u8 = Link::WitnessA as u8 | Link::Peers as u8 | Link::ProbeA as u8 | Link::ProbeB as u8 | Link::ObserveA as u8;
 
 impl Tick<'_> {
-    /// Faults are counted, repairs are free.
+    /// Faults and repairs are counted.
     pub fn happen(&mut self) {
         let mut all = vec![Happening::Nothing];
-        self.repairs(&mut all);
         if self.world.faults > 0 {
+            self.repairs(&mut all);
             self.faults(&mut all);
         }
         let happening = all[self.chooser.choose(all.len())];
@@ -68,7 +68,7 @@ impl Tick<'_> {
             let up = world.processes.iter().enumerate().filter(|(_, process)| process.state.is_some());
             all.extend(up.map(|(at, _)| Happening::Crash(at)));
         }
-        if scenario.deletion && world.role.is_some() {
+        if scenario.deletion && world.role.is_some() && !world.deleted {
             all.push(Happening::Delete);
         }
         if scenario.orders {
@@ -82,11 +82,7 @@ impl Tick<'_> {
     }
 
     fn apply(&mut self, happening: Happening) {
-        let free = matches!(
-            happening,
-            Happening::Nothing | Happening::Heal(_) | Happening::SiteReturns(_) | Happening::Start(_) | Happening::Ready(_)
-        );
-        self.world.faults -= u8::from(!free);
+        self.world.faults -= u8::from(!matches!(happening, Happening::Nothing));
         match happening {
             Happening::Nothing => {}
             Happening::Cut(links) => self.world.cut |= links,
@@ -104,7 +100,10 @@ impl Tick<'_> {
                 let process = &mut self.world.processes[at];
                 process.state = Some(State::restarted(self.world.kept[process.site], process.now));
             }
-            Happening::Delete => self.world.role = None,
+            Happening::Delete => {
+                self.world.role = None;
+                self.world.deleted = true;
+            }
             Happening::LosesReadiness(site) => self.world.ready[site] = false,
             Happening::Ready(site) => self.world.ready[site] = true,
             Happening::Order => self.order(),

@@ -66,6 +66,10 @@ pub struct Scenario {
     pub on_quorum_loss: QuorumLoss,
     /// Whether the witness compares versions.
     pub compares: bool,
+    /// Whether anything is kept over a restart.
+    pub keeps: bool,
+    /// Whether replicas of a site tell each other what they are about to do for it.
+    pub siblings: bool,
     /// Rules of the core that hold.
     pub rules: Rules,
 }
@@ -93,6 +97,8 @@ impl Scenario {
             witness: true,
             on_quorum_loss: QuorumLoss::Hold,
             compares: true,
+            keeps: true,
+            siblings: true,
             rules: Rules::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deepseek_core::decide::switch::guard::Guard;
 use deepseek_core::decide::switch::event::{Event, Outcome};
 use deepseek_core::decide::switch::handover::Handover;
-use deepseek_core::decide::switch::role::{Record, Sight, Sighting, Version};
+use deepseek_core::decide::switch::role::{Epoch, Record, Sight, Sighting, Version};
 use deepseek_core::decide::switch::state::{Peer, Pending};
 use deepseek_core::decide::switch::vantage::{Observer, Probes};
 use deepseek_core::decide::switch::{Action, Moment, State};
@@ -15,7 +15,6 @@ use deepseek_core::decide::switch::{Action, Moment, State};
 use crate::world::{Flight, World};
 
 const NOW: Duration = Duration::from_secs(100);
-const OLDEST: Duration = Duration::from_secs(9);
 
 /// What every clock shows between two ticks.
 pub const BASE: Moment = Moment::from_millis(100_000);
@@ -29,7 +28,9 @@ pub fn shifted(mut world: World) -> World {
     }
     for kept in &mut world.kept {
         kept.switches = 0;
+        kept.preference = None;
     }
+    world.dns = Epoch::NEVER;
     for flight in &mut world.flights {
         if let Flight::Answer { to, event } = flight {
             shift_event(event, clocks[*to]);
@@ -39,25 +40,28 @@ pub fn shifted(mut world: World) -> World {
     world
 }
 
-fn moment(at: Moment, now: Moment) -> Moment {
-    if at > now { BASE + at.since(now) } else { Moment::after_start(NOW.saturating_sub(now.since(at).min(OLDEST))) }
+/// An age of at least `limit` seconds is that: nothing asks for more.
+fn moment(at: Moment, now: Moment, limit: u64) -> Moment {
+    let oldest = Duration::from_secs(limit);
+    if at > now { BASE + at.since(now) } else { Moment::after_start(NOW.saturating_sub(now.since(at).min(oldest))) }
 }
 
 fn state_at(state: State, now: Moment) -> State {
-    let at = |moment_: Moment| moment(moment_, now);
-    let maybe = |moment_: Option<Moment>| moment_.map(at);
+    let at = |then: Moment, limit: u64| moment(then, now, limit);
+    let maybe = |then: Option<Moment>, limit: u64| then.map(|then| at(then, limit));
     let State {
         phase,
         since,
         started,
         mut kept,
-        role: Sighting { sight, changed, asked: role_asked, answered, stale, read, first },
+        role: Sighting { sight, changed, asked: role_asked, answered, stale, failing, read, first },
         pending,
         tried,
         proof,
         unarbitrated,
         promise,
         asked,
+        leads,
         own,
         unready,
         peer: Peer { said, asked: peer_asked, heard, idle, ready },
@@ -68,53 +72,65 @@ fn state_at(state: State, now: Moment) -> State {
         offered,
         guard: _,
         order,
-        armed,
+        armed: _,
         dns,
-        obstacle,
+        obstacle: _,
     } = state;
     kept.switches = 0;
+    // what gateways and people are told changes nothing here
+    kept.preference = None;
+    // shared writes go out all the time
+    kept.dns = None;
     State {
         phase,
-        since: at(since),
-        started: at(started),
+        since: at(since, 2),
+        started: at(started, 6),
         kept,
         role: Sighting {
             sight,
-            changed: at(changed),
-            asked: at(role_asked),
-            answered: maybe(answered),
+            changed: at(changed, 5),
+            asked: at(role_asked, 3),
+            answered: maybe(answered, 3),
             stale,
-            read: maybe(read),
+            failing,
+            read: maybe(read, 1),
             first,
         },
-        pending: pending.map(|Pending { write, sent }| Pending { write, sent: at(sent) }),
+        pending: pending.map(|Pending { write, sent }| Pending { write, sent: at(sent, 2) }),
         tried,
         // ended proofs and promises are none
-        proof: maybe(proof).filter(|since| BASE.since(*since) < Duration::from_secs(6)),
+        proof: maybe(proof, 3).filter(|since| BASE.since(*since) < Duration::from_secs(3)),
         unarbitrated,
-        promise: maybe(promise).filter(|until| *until > BASE),
-        asked: maybe(asked),
+        promise: maybe(promise, 0).filter(|until| *until > BASE),
+        asked: maybe(asked, 1),
+        leads: maybe(leads, 3),
         own,
-        unready: maybe(unready),
-        peer: Peer { said, asked: at(peer_asked), heard: maybe(heard), idle: maybe(idle), ready: maybe(ready) },
-        probes: Probes { failures, verdict, good: maybe(good) },
-        observer: Observer { us, peer: observed, heard: maybe(observer_heard) },
+        unready: maybe(unready, 2),
+        peer: Peer {
+            said,
+            asked: at(peer_asked, 3),
+            heard: maybe(heard, 6),
+            idle: maybe(idle, 5),
+            ready: maybe(ready, 5),
+        },
+        probes: Probes { failures, verdict, good: maybe(good, 1) },
+        observer: Observer { us, peer: observed, heard: maybe(observer_heard, 3) },
         paths,
-        handover: handover.map(|Handover { cause, since, accept_degraded }| Handover { cause, since: at(since), accept_degraded }),
+        handover: handover.map(|Handover { cause, since, accept_degraded }| Handover { cause, since: at(since, 4), accept_degraded }),
         offered,
         // hold-off is not part of the model
         guard: Guard::default(),
         order,
-        armed,
-        dns: maybe(dns),
-        obstacle,
+        armed: false,
+        dns: maybe(dns, 3),
+        obstacle: None,
     }
 }
 
 fn shift_event(event: &mut Event, now: Moment) {
     match event {
         Event::RoleRead { asked, .. } | Event::RoleWritten { asked, .. } | Event::Acknowledged { asked, .. } => {
-            *asked = moment(*asked, now);
+            *asked = moment(*asked, now, 6);
         }
         _ => {}
     }

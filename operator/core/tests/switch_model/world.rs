@@ -51,6 +51,9 @@ pub struct World {
     /// The highest epoch ever stored, and who held then.
     pub top: Epoch,
     pub dns: Epoch,
+    /// Once: a late creation brings an old epoch back when the role is deleted a second time, and no client can prevent that. The witness
+    /// must refuse deletions.
+    pub deleted: bool,
     pub processes: Vec<Process>,
     pub kept: [Kept; 2],
     pub alive: [bool; 2],
@@ -81,6 +84,7 @@ impl World {
             version: 1,
             top: Epoch::NEVER,
             dns: Epoch::NEVER,
+            deleted: false,
             processes: scenario.processes.iter().map(process).collect(),
             kept: [Kept::default(); 2],
             alive: [true; 2],
@@ -152,14 +156,23 @@ impl Tick<'_> {
         }
         self.check();
         self.happen();
-        self.arrive();
+        let late = !self.world.flights.is_empty() && self.chooser.choose(2) == 1;
+        if !late {
+            self.arrive();
+        }
         let mut order: Vec<_> = (0..self.world.processes.len()).collect();
         if self.scenario.either_first && self.chooser.choose(2) == 1 {
             order.reverse();
         }
+        let on_their_way = std::mem::take(&mut self.world.flights);
         for process in order {
             self.live(process);
         }
+        let new = std::mem::replace(&mut self.world.flights, on_their_way);
+        if late {
+            self.arrive();
+        }
+        self.world.flights.extend(new);
         self.check();
     }
 
@@ -190,8 +203,10 @@ impl Tick<'_> {
         let capacity = if world.ready[site] { Capacity(1000) } else { Capacity::NONE };
         let own = Own { capacity, demand: Capacity(500), hot: world.ready[site], canary: world.ready[site] };
         let reachable = world.reaches_witness(site) || world.is_up([Link::ObserveA, Link::ObserveB][site]);
+        let leads = self.world.processes.iter().position(|other| other.site == site && other.state.is_some()) == Some(process);
+        self.give(process, &Event::Leads { leads });
         self.give(process, &Event::OwnState(own));
-        self.give(process, &Event::Connectivity(Paths { hairpin: us == Verdict::Up, references: reachable }));
+        self.give(process, &Event::Connectivity(Paths { hairpin: true, references: reachable }));
         self.give(process, &Event::Probed { answered });
         if self.scenario.observer {
             self.give(process, &Event::Observed { us, peer });
@@ -235,12 +250,17 @@ impl Tick<'_> {
         }
         match action {
             Action::Persist(kept) => {
-                let highest = kept.highest.max(self.world.kept[site].highest);
-                self.world.kept[site] = Kept { highest, switches: 0, ..kept };
+                if self.scenario.keeps {
+                    let highest = kept.highest.max(self.world.kept[site].highest);
+                    self.world.kept[site] = Kept { highest, switches: 0, ..kept };
+                }
             }
             Action::ReadRole => self.read(process, site, now),
             Action::Renew { .. } | Action::Acquire { .. } | Action::Create { .. } | Action::Release { .. } => {
                 self.judge(process, site, &action);
+                if matches!(action, Action::Release { .. }) {
+                    self.tell_siblings(process, site, &Event::SiblingReleased);
+                }
                 self.write(process, site, now, action);
             }
             Action::AskAcknowledgement { epoch } => self.ask(process, site, now, epoch),
@@ -251,6 +271,14 @@ impl Tick<'_> {
             // handed over by `ask`, which looks for it
             Action::Acknowledge { .. } => {}
             Action::SetPreference(_) | Action::Arm | Action::Disarm | Action::Tell(_) => {}
+        }
+    }
+
+    fn tell_siblings(&mut self, process: usize, site: usize, event: &Event) {
+        for sibling in 0..self.world.processes.len() {
+            if self.scenario.siblings && sibling != process && self.world.processes[sibling].site == site {
+                self.give(sibling, event);
+            }
         }
     }
 
@@ -282,10 +310,8 @@ impl Tick<'_> {
         if !given {
             return;
         }
-        for sibling in 0..self.world.processes.len() {
-            if sibling != other && self.world.processes[sibling].site == voter && self.scenario.rules.acknowledgement_promises {
-                self.give(sibling, &Event::SiblingPromised);
-            }
+        if self.scenario.rules.acknowledgement_promises {
+            self.tell_siblings(other, voter, &Event::SiblingPromised);
         }
         let event = Event::Acknowledged { asked, epoch };
         match fate {
@@ -355,9 +381,6 @@ impl Tick<'_> {
     }
 
     fn write_dns(&mut self, process: usize, site: usize, epoch: Epoch) {
-        if !self.world.reaches_witness(site) {
-            return;
-        }
         match self.loses(2) {
             0 => {
                 self.store_dns(site, epoch);

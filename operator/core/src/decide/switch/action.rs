@@ -58,7 +58,8 @@ pub enum Action {
         /// Its first epoch.
         epoch: Epoch,
     },
-    /// Write that we gave it up, if this is still its version.
+    /// Write that we gave it up, if this is still its version. All replicas of our site must know before this is sent; one that does not
+    /// answer is waited for until its proof must have ended.
     Release {
         /// What we saw.
         expected: Version,

@@ -67,8 +67,15 @@ pub enum Event {
         /// At this epoch.
         epoch: Epoch,
     },
+    /// Whether this replica holds the local lease: it alone writes what is shared and gives the role up.
+    Leads {
+        /// Or another does.
+        leads: bool,
+    },
     /// Another replica of our site gave a promise; it binds the site.
     SiblingPromised,
+    /// Another replica of our site is about to give the role up; it does so for the site.
+    SiblingReleased,
     /// Our peer cannot reach us and asks for the role.
     HandoverAsked {
         /// The epoch at which it believes us to hold.

@@ -82,7 +82,7 @@ impl fmt::Display for Reason {
             Self::NotReady => "our own replicas are not ready",
             Self::ProofEnded => "neither the witness nor the peer confirmed in time that we hold; serving goes on, shared writes stop",
             Self::Superseded => "another site holds the role, or a higher epoch is known",
-            Self::GivenUp => "the role was offered to the peer, and it has not answered",
+            Self::GivenUp => "our site gave the role up",
             Self::Drained => "no stream is left, or their time is up",
             Self::PathDegraded => "the peer's gateway does not answer us, but others have not lost it",
             Self::LeaseFresh => "the peer's gateway answers nobody, but it still renews; it is asked to hand over",

@@ -7,6 +7,7 @@ use super::proof::GAP;
 use super::reason::{Notice, Reason};
 use super::role::{Sight, Site};
 use super::state::Phase;
+use super::time::Moment;
 
 impl Turn<'_> {
     /// A process that has just started: leaves all as it is for one lease, but takes up at once what it knows to be its own.
@@ -16,8 +17,9 @@ impl Turn<'_> {
             return self.renew();
         }
         let watched = self.now.since(self.state.started) >= self.settings.timing.lease;
+        let first = self.settings.primary && self.nobody_ever_held();
         let trusts = !self.settings.rules.watch_after_restart && self.state.role.sight != Sight::Unknown;
-        if !watched && !trusts {
+        if !watched && !trusts && !first {
             return;
         }
         if !self.settings.witness {
@@ -76,7 +78,7 @@ impl Turn<'_> {
     /// The witness does not confirm us: perhaps our peer does.
     fn ask_acknowledgement(&mut self) {
         let timing = &self.settings.timing;
-        let trouble = self.state.role.stale || !self.state.role.is_reachable(timing.renew, self.now);
+        let trouble = self.state.role.failing || !self.state.role.is_reachable(timing.poll.saturating_mul(2), self.now);
         if trouble && self.proof_age() >= timing.renew && self.is_poll_due() {
             self.state.asked = Some(self.now);
             self.act(Action::AskAcknowledgement { epoch: self.held() });
@@ -95,13 +97,29 @@ impl Turn<'_> {
 
     /// DNS names us first: once an epoch, and only with a proof that outlasts the write.
     fn write_dns(&mut self) {
-        let waits = self.state.dns.is_some_and(|sent| self.now.since(sent) <= self.settings.timing.request);
+        let waits = self.is_write_on_its_way();
         let holds = matches!(self.state.phase, Phase::Active | Phase::Handover);
         let written = self.state.kept.dns == self.state.kept.held;
-        if holds && !written && !waits && self.state.may_write(self.settings, self.now) {
+        if holds && !written && !waits && self.state.leads.is_some() && self.state.may_write(self.settings, self.now) {
             self.state.dns = Some(self.now);
             self.act(Action::WriteDns { epoch: self.held() });
         }
+    }
+
+    fn is_write_on_its_way(&self) -> bool {
+        self.state.dns.is_some_and(|sent| self.now.since(sent) <= self.landing())
+    }
+
+    /// Twice the limit of a request: our clock may be fast, and giving up on a request does not stop it.
+    fn landing(&self) -> std::time::Duration {
+        self.settings.timing.request.saturating_mul(2)
+    }
+
+    /// Whether no shared write of our site can land any more, neither ours nor that of the replica that led before us. The role is not
+    /// given up before: its next holder might be there first.
+    pub fn may_give_up(&self) -> bool {
+        let settled = |since: Moment| self.now.since(since) > self.landing();
+        self.state.leads.is_some_and(settled) && !(self.settings.rules.release_waits_for_writes && self.is_write_on_its_way())
     }
 
     /// A write of the DNS record came back.

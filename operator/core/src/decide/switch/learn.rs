@@ -22,7 +22,7 @@ impl Turn<'_> {
         match event {
             Event::Tick => {}
             Event::RoleRead { asked, role } => self.saw(*asked, role.clone()),
-            Event::ReadFailed => self.state.role.stale = true,
+            Event::ReadFailed => self.state.role.fail(),
             Event::RoleWritten { asked, outcome } => self.wrote(*asked, outcome.clone()),
             Event::Probed { answered } => self.state.probes.take(*answered, &self.settings.timing, self.now),
             Event::Observed { us, peer } => {
@@ -35,7 +35,9 @@ impl Turn<'_> {
             Event::PeerHeard { asked, direct, beacon } => self.heard(*asked, *direct, *beacon),
             Event::AcknowledgementAsked { epoch } => self.acknowledge(*epoch),
             Event::Acknowledged { asked, epoch } => self.acknowledged(*asked, *epoch),
+            Event::Leads { leads } => self.state.leads = leads.then(|| self.state.leads.unwrap_or(self.now)),
             Event::SiblingPromised => self.promise(),
+            Event::SiblingReleased => self.sibling_released(),
             Event::HandoverAsked { epoch } => self.asked_to_hand_over(*epoch),
             Event::RoleOffered { epoch } => self.offered(*epoch),
             Event::RoleRefused { epoch } => self.refused(*epoch),

@@ -59,10 +59,9 @@ impl Turn<'_> {
     /// Above all that is known anywhere.
     pub fn next_epoch(&self, by: u64) -> Epoch {
         let stored = self.state.role.sight.record().map_or(Epoch::NEVER, |record| record.epoch);
-        let kept = if self.settings.rules.epoch_survives { self.state.kept.highest } else { Epoch::NEVER };
-        let dns = self.state.kept.dns.filter(|_| self.settings.rules.epoch_survives).unwrap_or_default();
-        let peer = self.state.peer.said.filter(|_| self.settings.rules.epoch_survives).map_or(Epoch::NEVER, |said| said.highest);
-        stored.max(kept).max(dns).max(peer).above(by, self.settings.rank())
+        let dns = self.state.kept.dns.unwrap_or_default();
+        let peer = self.state.peer.said.map_or(Epoch::NEVER, |said| said.highest);
+        stored.max(self.state.kept.highest).max(dns).max(peer).above(by, self.settings.rank())
     }
 
     /// Remembers an epoch. What is remembered never falls.
@@ -96,6 +95,15 @@ impl Turn<'_> {
         self.state.unarbitrated = false;
         self.state.handover = None;
         self.enter(to, reason);
+    }
+
+    /// A release binds the site: what a sibling is about to give up is not ours any more, and not ours to take up again while the
+    /// release may be on its way.
+    pub fn sibling_released(&mut self) {
+        if self.state.believes(self.settings, self.now) && !self.state.unarbitrated {
+            self.lose(Phase::Draining, Reason::GivenUp);
+        }
+        self.promise();
     }
 
     /// Our peer asks us to confirm that it holds. Not while we might hold ourselves, and not when nobody reaches it and we could do

@@ -105,6 +105,8 @@ pub struct Sighting {
     pub answered: Option<Moment>,
     /// Something failed since: nothing is written before the role has been read again.
     pub stale: bool,
+    /// The last request failed, or was not answered in time.
+    pub failing: bool,
     /// When the last read was sent.
     pub read: Option<Moment>,
     /// Whether this is the first that this process has seen.
@@ -115,7 +117,7 @@ impl Sighting {
     /// Takes in what a request showed that started at `asked` and was answered now. `None` if a later one has been answered, else
     /// what was seen before and the start of the request that showed it.
     pub fn take(&mut self, sight: Sight, asked: Moment, now: Moment) -> Option<(Sight, Moment)> {
-        self.answered = Some(now);
+        self.answer(now);
         let known = self.sight != Sight::Unknown;
         if known && asked < self.asked {
             return None;
@@ -129,6 +131,18 @@ impl Sighting {
         self.asked = asked;
         self.stale = false;
         Some(before)
+    }
+
+    /// The witness answered something.
+    pub fn answer(&mut self, now: Moment) {
+        self.answered = Some(now);
+        self.failing = false;
+    }
+
+    /// The witness did not answer; what was sent may have been stored.
+    pub fn fail(&mut self) {
+        self.stale = true;
+        self.failing = true;
     }
 
     /// Whether it has stood unchanged for so long before our eyes.

@@ -99,20 +99,16 @@ pub struct Rules {
     pub proof_from_read_before: bool,
     /// An acknowledgement is a promise not to take the role.
     pub acknowledgement_promises: bool,
-    /// A promise bars taking a role that was released to us, too.
-    pub promise_bars_released: bool,
     /// Belief ends when a release is sent.
     pub release_ends_belief: bool,
     /// An isolated holder comes back by a write, not by a read.
     pub isolated_renews: bool,
-    /// What was kept over a restart counts in the next epoch.
-    pub epoch_survives: bool,
     /// A role that is gone is made anew by others only after a lease.
     pub absence_is_watched: bool,
     /// A shared write is sent only if it lands before the proof ends.
     pub writes_land_in_time: bool,
-    /// Nothing is written while an acknowledgement of ours holds a role that a late write of ours has since brought to us.
-    pub promise_bars_adoption: bool,
+    /// The role is not released while a shared write is on its way.
+    pub release_waits_for_writes: bool,
 }
 
 impl Default for Rules {
@@ -123,13 +119,11 @@ impl Default for Rules {
             proof_from_start: true,
             proof_from_read_before: true,
             acknowledgement_promises: true,
-            promise_bars_released: true,
             release_ends_belief: true,
             isolated_renews: true,
-            epoch_survives: true,
             absence_is_watched: true,
             writes_land_in_time: true,
-            promise_bars_adoption: true,
+            release_waits_for_writes: true,
         }
     }
 }

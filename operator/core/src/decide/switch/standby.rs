@@ -118,8 +118,7 @@ impl Turn<'_> {
 
     /// Nobody ever held, by our own memory and the peer's own word: the primary begins at once. Otherwise somebody may hold still.
     fn choice_of_absent(&self) -> Choice {
-        let said = self.state.peer.beacon(self.settings, self.now);
-        let never = self.state.kept.highest == Epoch::NEVER && said.is_some_and(|said| said.highest == Epoch::NEVER);
+        let never = self.nobody_ever_held();
         let gap = if never { 1 } else { GAP };
         if never && self.settings.primary || self.has_expired() || !self.settings.rules.absence_is_watched {
             Choice::Make(gap)
@@ -128,8 +127,16 @@ impl Turn<'_> {
         }
     }
 
+    /// By our own memory, the peer's own word and the witness.
+    pub fn nobody_ever_held(&self) -> bool {
+        let said = self.state.peer.beacon(self.settings, self.now);
+        let never = self.state.kept.highest == Epoch::NEVER && said.is_some_and(|said| said.highest == Epoch::NEVER);
+        never && self.state.role.sight == Sight::Absent
+    }
+
     fn permitted(&self, choice: Choice) -> Choice {
         let automatic = self.settings.mode == Mode::Automatic || self.is_ordered();
+        let promised = self.state.has_promised(self.now);
         let by_itself = match choice {
             Choice::Take(reason) => !matches!(reason, Reason::Released | Reason::Unclaimed | Reason::EpochFell),
             Choice::Make(gap) => gap > 1,
@@ -137,21 +144,16 @@ impl Turn<'_> {
             _ => false,
         };
         match choice {
-            Choice::TakeUp if self.is_promised(false) => Choice::Wait(Reason::Promised),
+            Choice::TakeUp if promised => Choice::Wait(Reason::Promised),
             Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if self.settings.paused => Choice::Wait(Reason::Paused),
             Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if by_itself && !automatic => Choice::Watch(Reason::ManualMode),
             Choice::Take(Reason::Released) if self.is_refused_by_guard() => Choice::Wait(Reason::TooManySwitches),
-            Choice::Take(reason) if self.is_promised(reason == Reason::Released) => Choice::Watch(Reason::Promised),
-            Choice::Make(_) | Choice::Alone(_) if self.is_promised(false) => Choice::Watch(Reason::Promised),
+            Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if promised => Choice::Watch(Reason::Promised),
             Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if !self.state.is_ready(self.settings) => {
                 Choice::Watch(Reason::NotReady)
             }
             permitted => permitted,
         }
-    }
-
-    fn is_promised(&self, released: bool) -> bool {
-        self.state.has_promised(self.now) && (!released || self.settings.rules.promise_bars_released)
     }
 
     /// A peer that gives the role away for the fourth time in an hour keeps it, if it can serve: it takes back what is not claimed.

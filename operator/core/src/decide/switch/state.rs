@@ -156,6 +156,8 @@ pub struct State {
     pub promise: Option<Moment>,
     /// When it last asked its peer for an acknowledgement.
     pub asked: Option<Moment>,
+    /// Since when this replica writes for its site; the others only watch and renew.
+    pub leads: Option<Moment>,
     /// Itself, once it has looked.
     pub own: Option<Own>,
     /// Since when its gate has been false.
@@ -199,6 +201,7 @@ impl State {
             unarbitrated: false,
             promise: None,
             asked: None,
+            leads: None,
             own: None,
             unready: None,
             peer: Peer::default(),

@@ -3,6 +3,7 @@
 use super::Turn;
 use super::action::{Action, Write};
 use super::event::Outcome;
+use super::reason::Reason;
 use super::role::{Epoch, Record, Sight, Site};
 use super::state::{Pending, Phase};
 use super::time::Moment;
@@ -42,11 +43,11 @@ impl Turn<'_> {
         match outcome {
             Outcome::Stored(record) => self.stored(asked, record, pending),
             Outcome::Conflict => {
-                self.state.role.answered = Some(self.now);
+                self.state.role.answer(self.now);
                 self.state.role.stale = true;
                 self.read();
             }
-            Outcome::Failed => self.state.role.stale = true,
+            Outcome::Failed => self.state.role.fail(),
         }
     }
 
@@ -56,13 +57,9 @@ impl Turn<'_> {
         self.note(&sight);
         let newest = self.state.role.take(sight, asked, self.now).is_some();
         let waited = pending.is_some_and(|pending| pending.write != Write::Release);
-        if newest && waited && record.is_held_by(Site::Us) && !self.bars_adoption() {
+        if newest && waited && record.is_held_by(Site::Us) && !self.state.has_promised(self.now) {
             self.holds(record.epoch, asked);
         }
-    }
-
-    fn bars_adoption(&self) -> bool {
-        self.settings.rules.promise_bars_adoption && self.state.has_promised(self.now)
     }
 
     /// Reads the role, once a poll period.
@@ -83,7 +80,7 @@ impl Turn<'_> {
     pub fn stop_waiting(&mut self) {
         let late = |pending: &mut Pending| self.now.since(pending.sent) > self.settings.timing.request;
         if self.state.pending.take_if(late).is_some() {
-            self.state.role.stale = true;
+            self.state.role.fail();
         }
     }
 
@@ -129,10 +126,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives the role up. Belief ends here, not with the answer, which may be lost (rule 2).
-    pub fn release(&mut self, reason: super::reason::Reason) {
+    /// Gives the role up, once no shared write of ours can land any more. Belief ends here, not with the answer, which may be lost
+    /// (rule 2).
+    pub fn release(&mut self, reason: Reason) {
         let Some(record) = self.state.role.sight.record().filter(|record| record.is_held_by(Site::Us)).cloned() else { return };
-        if !self.can_write() {
+        if !self.can_write() || !self.may_give_up() {
             return;
         }
         let Record { epoch, version: expected, .. } = record;
