@@ -20,7 +20,6 @@ use search::explore;
 
 const WORLDS: usize = 20_000;
 
-const WITNESSES: &[Link] = &[Link::WitnessA, Link::WitnessB];
 /// A's clock is slow and B's fast, 1.3125 : 1. With the times of the model 1.333 is the bound.
 const CLOCKS: [u64; 2] = [960, 1260];
 
@@ -100,7 +99,26 @@ fn handovers() -> Scenario {
 
 fn replicas() -> Scenario {
     let links = &[Link::WitnessA, Link::Peers, Link::ProbeA, Link::ObserveA];
-    Scenario { processes: &[0, 0, 1], links, cut_off: true, reads: true, faults: 2, losses: 1, ..Scenario::quiet("two replicas at A") }
+    Scenario { processes: &[0, 0, 1], links, cut_off: true, reads: true, orders: true, faults: 2, losses: 1, ..Scenario::quiet("two replicas at A") }
+}
+
+/// Nobody decides between the two.
+fn two_alone(name: &'static str, on_quorum_loss: QuorumLoss) -> Scenario {
+    let links = &[Link::Peers, Link::ProbeA, Link::ProbeB];
+    Scenario { witness: false, observer: false, on_quorum_loss, links, crashes: true, gates: true, orders: true, faults: 4, losses: 1, ..Scenario::quiet(name) }
+}
+
+/// The witness goes, then perhaps a site, and both come back.
+fn promotion() -> Scenario {
+    let links = &[Link::WitnessA, Link::WitnessB, Link::Peers, Link::ProbeA, Link::ProbeB];
+    Scenario {
+        observer: false,
+        links,
+        site_loss: true,
+        faults: 4,
+        on_quorum_loss: QuorumLoss::Promote,
+        ..Scenario::quiet("the witness is lost, Promote")
+    }
 }
 
 fn with_clocks(name: &'static str, rates: [u64; 2], scenario: Scenario) -> Scenario {
@@ -148,6 +166,21 @@ fn clocks_that_differ() {
     holds(&with_clocks("lost and late messages, A's clock fast", [1260, 960], losses()));
     holds(&with_clocks("crashes and restarts, B's clock fast", CLOCKS, crashes()));
     holds(&with_clocks("acknowledgements, B's clock fast", CLOCKS, votes()));
+}
+
+#[test]
+fn two_sites_that_hold() {
+    holds(&two_alone("no witness, Hold", QuorumLoss::Hold));
+}
+
+#[test]
+fn two_sites_that_promote() {
+    holds(&two_alone("no witness, Promote", QuorumLoss::Promote));
+}
+
+#[test]
+fn a_lost_witness() {
+    holds(&promotion());
 }
 
 /// Nothing may be proved by a scenario alone: the rule that is off must be the one that breaks it.
@@ -210,7 +243,7 @@ fn mutant_shared_writes_until_the_deadline() {
 #[test]
 fn mutant_nothing_kept() {
     let scenario = Scenario { keeps: false, deletion: true, crashes: true, faults: 5, ..Scenario::quiet("nothing kept") };
-    breaks(&scenario, "S2");
+    breaks(&scenario, "S");
 }
 
 #[test]
@@ -221,7 +254,8 @@ fn mutant_release_before_a_write_has_landed() {
 
 #[test]
 fn mutant_replicas_that_do_not_talk() {
-    breaks(&Scenario { name: "replicas that do not talk", siblings: false, ..replicas() }, "S1w");
+    let scenario = Scenario { siblings: false, links: &[], cut_off: false, faults: 1, losses: 2, ..replicas() };
+    breaks(&Scenario { name: "replicas that do not talk", ..scenario }, "S1w");
 }
 
 /// A's link to the witness and its gateway come and go, messages are lost and late, B's clock is as fast as it may be.

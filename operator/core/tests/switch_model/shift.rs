@@ -73,6 +73,7 @@ fn state_at(state: State, now: Moment) -> State {
         guard: _,
         order,
         armed: _,
+        dual: _,
         dns,
         obstacle: _,
     } = state;
@@ -122,6 +123,7 @@ fn state_at(state: State, now: Moment) -> State {
         guard: Guard::default(),
         order,
         armed: false,
+        dual: false,
         dns: maybe(dns, 3),
         obstacle: None,
     }

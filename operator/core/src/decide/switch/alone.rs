@@ -11,7 +11,7 @@
 
 use super::Turn;
 use super::action::Action;
-use super::reason::Reason;
+use super::reason::{Notice, Reason};
 use super::role::{Epoch, Sight, Site};
 use super::settings::QuorumLoss;
 use super::standby::Choice;
@@ -99,6 +99,16 @@ impl Turn<'_> {
         if !self.settings.witness {
             self.judge_itself();
         }
+    }
+
+    /// Both serve as active: people are told once, and the lower epoch ends.
+    fn tell_dual(&mut self) {
+        let said = self.state.peer.beacon(self.settings, self.now).and_then(|said| said.holds);
+        let other = said.filter(|_| self.state.peer.asked > self.state.since);
+        if let Some(other) = other.filter(|_| !self.state.dual) {
+            self.tell(Notice::DualActive { epoch: other.max(self.held()) });
+        }
+        self.state.dual = other.is_some();
     }
 
     /// Gives the role to the peer, and goes on saying so until it answers.

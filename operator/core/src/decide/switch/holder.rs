@@ -4,7 +4,7 @@ use super::Turn;
 use super::action::{Action, Preference};
 use super::handover::Cause;
 use super::proof::GAP;
-use super::reason::{Notice, Reason};
+use super::reason::Reason;
 use super::role::{Sight, Site};
 use super::state::Phase;
 use super::time::Moment;
@@ -198,14 +198,6 @@ impl Turn<'_> {
                 let other = said.filter(|said| said.holds == Some(epoch)).and_then(|said| said.offers).unwrap_or(0);
                 (epoch >= self.state.kept.highest).then_some(Preference { active: Site::Peer, epoch, other })
             }
-        }
-    }
-
-    /// Both serve as active: the lower epoch ends.
-    pub fn tell_dual(&mut self) {
-        let said = self.state.peer.beacon(self.settings, self.now);
-        if let Some(other) = said.and_then(|said| said.holds) {
-            self.tell(Notice::DualActive { epoch: other.max(self.held()) });
         }
     }
 }

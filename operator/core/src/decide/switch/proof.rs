@@ -97,9 +97,9 @@ impl Turn<'_> {
         self.enter(to, reason);
     }
 
-    /// A release binds the site: what a sibling is about to give up is not ours any more, and not ours to take up again while the
-    /// release may be on its way.
-    pub fn sibling_released(&mut self) {
+    /// A promise and a release bind the site: what another replica gives away is not ours any more, and not ours to take up again while
+    /// it may be on its way.
+    pub fn sibling_spoke(&mut self) {
         if self.state.believes(self.settings, self.now) && !self.state.unarbitrated {
             self.lose(Phase::Draining, Reason::GivenUp);
         }

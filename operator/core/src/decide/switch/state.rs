@@ -80,7 +80,8 @@ pub struct Own {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Beacon {
-    /// The epoch at which it holds, by its own belief.
+    /// The epoch at which it holds, by its own belief. Without a witness a site that has just started holds what it held before: its
+    /// peer must not take its silence for leave.
     pub holds: Option<Epoch>,
     /// The highest epoch it knows of.
     pub highest: Epoch,
@@ -180,6 +181,8 @@ pub struct State {
     pub order: Option<Order>,
     /// The standby was told to get ready.
     pub armed: bool,
+    /// People were told that both sites are active.
+    pub dual: bool,
     /// When DNS was last written to, without an answer yet.
     pub dns: Option<Moment>,
     /// Why there is no switch, as it was told last.
@@ -213,6 +216,7 @@ impl State {
             guard: Guard::restarted(kept.switches, now),
             order: None,
             armed: false,
+            dual: false,
             dns: None,
             obstacle: None,
         }
@@ -232,7 +236,7 @@ impl State {
     /// What it tells its peer.
     pub fn beacon(&self, settings: &Settings, canaries: u32, now: Moment) -> Beacon {
         Beacon {
-            holds: self.kept.held.filter(|_| self.believes(settings, now)),
+            holds: self.kept.held.filter(|_| !settings.witness || self.believes(settings, now)),
             highest: self.kept.highest,
             ready: self.is_ready(settings),
             capacity: self.own.unwrap_or_default().capacity,
