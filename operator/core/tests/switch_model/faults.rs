@@ -3,7 +3,8 @@
 use deepseek_core::decide::switch::State;
 
 use crate::scenario::Link;
-use crate::world::{Flight, Tick};
+use crate::tick::Tick;
+use crate::world::Flight;
 
 #[derive(Clone, Copy, Debug)]
 enum Happening {
@@ -20,7 +21,8 @@ enum Happening {
     Order,
 }
 
-const ALL_OF_A: u8 = Link::WitnessA as u8 | Link::Peers as u8 | Link::ProbeA as u8 | Link::ProbeB as u8 | Link::ObserveA as u8;
+const ALL_OF_A: u8 =
+    Link::WitnessA as u8 | Link::Peers as u8 | Link::ProbeA as u8 | Link::ProbeB as u8 | Link::ObserveA as u8;
 
 impl Tick<'_> {
     /// Faults and repairs are counted.

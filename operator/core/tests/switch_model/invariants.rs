@@ -4,7 +4,8 @@ use deepseek_core::decide::switch::Action;
 use deepseek_core::decide::switch::role::{Epoch, Site};
 use deepseek_core::decide::switch::vantage::DataPlane;
 
-use crate::world::{Tick, World};
+use crate::tick::Tick;
+use crate::world::World;
 
 impl Tick<'_> {
     /// S1 and S1w, and, without a witness and with `Hold`, never two active.
@@ -49,7 +50,6 @@ impl Tick<'_> {
                 let never = self.world.top == Epoch::NEVER && site == 0;
                 (stood || never || state.has_proof(&settings, now), !state.has_proof(&settings, now))
             }
-            (Action::Release { .. }, _) => (true, false),
             _ => (true, false),
         };
         if !proved {

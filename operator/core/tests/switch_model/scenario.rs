@@ -26,7 +26,8 @@ pub enum Link {
 }
 
 /// What the world may do to the two sites.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a thing of its own that may happen")]
 pub struct Scenario {
     /// For reports.
     pub name: &'static str,

@@ -11,7 +11,8 @@ use crate::chooser::Chooser;
 use crate::invariants::recovers;
 use crate::scenario::Scenario;
 use crate::shift::shifted;
-use crate::world::{Tick, World};
+use crate::tick::Tick;
+use crate::world::World;
 
 /// So many ticks after all is well somebody is active: a lease for the first look after a start, one more for a role that nobody claimed or
 /// that is gone, and some to write.
@@ -54,7 +55,8 @@ pub fn explore(scenario: &Scenario, limit: usize, sample: u64) -> Report {
             if next.top.counter % 1000 <= scenario.epochs && seen.insert(hash) {
                 if found.is_none() && hash % sample == 0 {
                     report.quiet += 1;
-                    found = (!recovers_in_quiet(scenario, &next)).then(|| "liveness: nobody, or both, active long after all is well".into());
+                    found = (!recovers_in_quiet(scenario, &next))
+                        .then(|| "liveness: nobody, or both, active long after all is well".into());
                 }
                 stories.push((from, chooser.answers().to_vec()));
                 queue.push_back(Found { world: next, from: stories.len() - 1, depth: depth + 1 });
@@ -80,7 +82,7 @@ pub fn explore(scenario: &Scenario, limit: usize, sample: u64) -> Report {
 
 /// The first world: all has been well for a while.
 fn settled(scenario: &Scenario) -> World {
-    let quiet = Scenario { faults: 0, losses: 0, either_first: false, ..scenario.clone() };
+    let quiet = Scenario { faults: 0, losses: 0, either_first: false, ..*scenario };
     let mut world = World::new(&quiet);
     for _ in 0..QUIET {
         world = pass(&quiet, &world, &mut Chooser::default()).0;
@@ -96,7 +98,7 @@ fn pass(scenario: &Scenario, world: &World, chooser: &mut Chooser) -> (World, Op
 }
 
 fn recovers_in_quiet(scenario: &Scenario, world: &World) -> bool {
-    let quiet = Scenario { either_first: false, ..scenario.clone() };
+    let quiet = Scenario { either_first: false, ..*scenario };
     let next = |world: World| pass(&quiet, &world, &mut Chooser::default()).0;
     recovers(world, QUIET, next, |world| world.active(&quiet).len())
 }
@@ -112,7 +114,8 @@ fn story(scenario: &Scenario, start: &World, stories: &[(usize, Vec<u8>)], last:
     let mut world = start.clone();
     for (tick, answers) in path.iter().rev().enumerate() {
         let mut chooser = Chooser::replaying(answers);
-        let mut passing = Tick { scenario, chooser: &mut chooser, world, broken: None, story: Some(vec![format!("tick {tick}")]) };
+        let mut passing =
+            Tick { scenario, chooser: &mut chooser, world, broken: None, story: Some(vec![format!("tick {tick}")]) };
         passing.run();
         lines.extend(passing.story.take().unwrap_or_default());
         lines.extend(passing.broken.take());

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use deepseek_core::decide::switch::guard::Guard;
 use deepseek_core::decide::switch::event::{Event, Outcome};
+use deepseek_core::decide::switch::guard::Guard;
 use deepseek_core::decide::switch::handover::Handover;
 use deepseek_core::decide::switch::role::{Epoch, Record, Sight, Sighting, Version};
 use deepseek_core::decide::switch::state::{Peer, Pending};
@@ -117,7 +117,11 @@ fn state_at(state: State, now: Moment) -> State {
         probes: Probes { failures, verdict, good: maybe(good, 1) },
         observer: Observer { us, peer: observed, heard: maybe(observer_heard, 3) },
         paths,
-        handover: handover.map(|Handover { cause, since, accept_degraded }| Handover { cause, since: at(since, 4), accept_degraded }),
+        handover: handover.map(|Handover { cause, since, accept_degraded }| Handover {
+            cause,
+            since: at(since, 4),
+            accept_degraded,
+        }),
         offered,
         // hold-off is not part of the model
         guard: Guard::default(),
@@ -164,7 +168,9 @@ fn each_version(world: &mut World, visit: &mut dyn FnMut(&mut Version)) {
             | Flight::Write { write: Action::Acquire { expected, .. }, .. }
             | Flight::Write { write: Action::Release { expected, .. }, .. } => Some(expected),
             Flight::Answer { event: Event::RoleRead { role: Some(record), .. }, .. }
-            | Flight::Answer { event: Event::RoleWritten { outcome: Outcome::Stored(record), .. }, .. } => Some(&mut record.version),
+            | Flight::Answer { event: Event::RoleWritten { outcome: Outcome::Stored(record), .. }, .. } => {
+                Some(&mut record.version)
+            }
             _ => None,
         };
         if let Some(version) = version {

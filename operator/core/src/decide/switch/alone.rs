@@ -52,10 +52,9 @@ impl Turn<'_> {
             _ if self.is_ordered() => Choice::Alone(Reason::Ordered),
             Some(_) if said.offers.is_some() => Choice::Watch(Reason::PeerHandsOver),
             Some(_) if self.plane() != DataPlane::Up => Choice::Watch(Reason::PathDegraded),
-            Some(_) => Choice::Rest,
             None if self.state.offered.is_some() => Choice::Wait(Reason::GivenUp),
             None if idle && ours => Choice::Alone(Reason::NobodyHolds),
-            None => Choice::Rest,
+            _ => Choice::Rest,
         }
     }
 
@@ -87,7 +86,8 @@ impl Turn<'_> {
 
     /// One look of an active site without an arbiter.
     pub fn hold_alone(&mut self) {
-        let witness_is_back = self.settings.witness && self.state.role.is_reachable(self.settings.timing.silence(), self.now);
+        let witness_is_back =
+            self.settings.witness && self.state.role.is_reachable(self.settings.timing.silence(), self.now);
         if self.peer_holds_higher() {
             return self.lose(Phase::Draining, Reason::Superseded);
         }

@@ -80,14 +80,20 @@ impl fmt::Display for Reason {
             Self::Claimed => "the witness stored our claim",
             Self::GateOpen => "our own replicas are ready",
             Self::NotReady => "our own replicas are not ready",
-            Self::ProofEnded => "neither the witness nor the peer confirmed in time that we hold; serving goes on, shared writes stop",
+            Self::ProofEnded => {
+                "neither the witness nor the peer confirmed in time that we hold; serving goes on, shared writes stop"
+            }
             Self::Superseded => "another site holds the role, or a higher epoch is known",
             Self::GivenUp => "our site gave the role up",
             Self::Drained => "no stream is left, or their time is up",
             Self::PathDegraded => "the peer's gateway does not answer us, but others have not lost it",
             Self::LeaseFresh => "the peer's gateway answers nobody, but it still renews; it is asked to hand over",
-            Self::PeerControlPlaneImpaired => "the lease has expired, but the peer's gateway answers: its clients are served",
-            Self::ObserverDoesNotAgree => "the peer's gateway does not answer us, but the observer has not lost it or is silent",
+            Self::PeerControlPlaneImpaired => {
+                "the lease has expired, but the peer's gateway answers: its clients are served"
+            }
+            Self::ObserverDoesNotAgree => {
+                "the peer's gateway does not answer us, but the observer has not lost it or is silent"
+            }
             Self::PeerHandsOver => "the peer hands over to us",
             Self::NotConnected => "nothing can be reached from here: the fault is ours",
             Self::WitnessLost => "the witness does not answer",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::role::{Site, Sight};
+use super::role::{Sight, Site};
 use super::time::Moment;
 
 const MOST: Duration = Duration::from_secs(4 * 3600);
@@ -100,7 +100,12 @@ mod tests {
 
     #[test]
     fn hold_off_doubles_up_to_four_hours() {
-        let rows = [(&[0_u64][..], 600), (&[0, 600], 1200), (&[0, 600, 1800], 2400), (&[0, 3600, 7200, 10800, 14400, 18000], 14_400)];
+        let rows = [
+            (&[0_u64][..], 600),
+            (&[0, 600], 1200),
+            (&[0, 600, 1800], 2400),
+            (&[0, 3600, 7200, 10800, 14400, 18000], 14_400),
+        ];
         for (switches, seconds) in rows {
             let last = switches.last().unwrap();
             let guard = after(switches);

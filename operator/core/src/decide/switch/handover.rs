@@ -178,7 +178,8 @@ impl Turn<'_> {
     fn failback_due(&self) -> Option<Cause> {
         let said = self.state.peer.beacon(self.settings, self.now)?;
         let wanted = !self.settings.primary && self.settings.failback.mode == Mode::Automatic && !self.settings.paused;
-        let stable = self.state.peer.ready.is_some_and(|since| self.now.since(since) >= self.settings.failback.stable_for);
+        let stable =
+            self.state.peer.ready.is_some_and(|since| self.now.since(since) >= self.settings.failback.stable_for);
         (wanted && stable && said.canaries >= CANARIES).then_some(Cause::Failback)
     }
 

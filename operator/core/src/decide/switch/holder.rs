@@ -12,7 +12,12 @@ use super::time::Moment;
 impl Turn<'_> {
     /// A process that has just started: leaves all as it is for one lease, but takes up at once what it knows to be its own.
     pub fn start(&mut self) {
-        let ours = self.state.role.sight.record().is_some_and(|record| record.is_held_by(Site::Us) && self.state.knows(record));
+        let ours = self
+            .state
+            .role
+            .sight
+            .record()
+            .is_some_and(|record| record.is_held_by(Site::Us) && self.state.knows(record));
         if ours && !self.state.has_promised(self.now) {
             return self.renew();
         }
@@ -119,7 +124,8 @@ impl Turn<'_> {
     /// given up before: its next holder might be there first.
     pub fn may_give_up(&self) -> bool {
         let settled = |since: Moment| self.now.since(since) > self.landing();
-        self.state.leads.is_some_and(settled) && !(self.settings.rules.release_waits_for_writes && self.is_write_on_its_way())
+        self.state.leads.is_some_and(settled)
+            && !(self.settings.rules.release_waits_for_writes && self.is_write_on_its_way())
     }
 
     /// A write of the DNS record came back.

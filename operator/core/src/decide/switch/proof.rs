@@ -39,7 +39,8 @@ impl State {
 
     /// Whether a shared write sent now lands while the proof still holds.
     pub fn may_write(&self, settings: &Settings, now: Moment) -> bool {
-        let limit = if settings.rules.writes_land_in_time { settings.timing.request } else { std::time::Duration::ZERO };
+        let limit =
+            if settings.rules.writes_land_in_time { settings.timing.request } else { std::time::Duration::ZERO };
         let lands = self.proof.is_some_and(|since| now.since(since).saturating_add(limit) <= settings.timing.deadline);
         self.believes(settings, now) && !self.unarbitrated && lands
     }
@@ -112,11 +113,16 @@ impl Turn<'_> {
         let state = &self.state;
         let ours = state.believes(self.settings, self.now) || state.kept.held.is_some_and(|held| held >= epoch);
         let record = state.role.sight.record();
-        let contradicted = record.is_some_and(|record| {
-            record.epoch > epoch || record.epoch == epoch && !record.is_held_by(Site::Peer)
-        });
+        let contradicted = record
+            .is_some_and(|record| record.epoch > epoch || record.epoch == epoch && !record.is_held_by(Site::Peer));
         let useless = state.probes.verdict == super::vantage::Verdict::Down && state.is_ready(self.settings);
-        if !self.settings.witness || epoch < state.kept.highest || ours || contradicted || useless || state.pending.is_some() {
+        if !self.settings.witness
+            || epoch < state.kept.highest
+            || ours
+            || contradicted
+            || useless
+            || state.pending.is_some()
+        {
             return;
         }
         if state.kept.held.is_some() {

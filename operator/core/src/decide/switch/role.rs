@@ -34,6 +34,7 @@ impl Epoch {
     pub const NEVER: Self = Self { counter: 0, rank: 0 };
 
     /// Above this one by so much.
+    #[must_use]
     pub fn above(self, by: u64, rank: u8) -> Self {
         Self { counter: self.counter.saturating_add(by), rank }
     }

@@ -53,6 +53,7 @@ pub struct Failback {
 /// What one site goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Settings {
     /// Whether we are the primary.
     pub primary: bool,

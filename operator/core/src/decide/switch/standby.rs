@@ -145,8 +145,12 @@ impl Turn<'_> {
         };
         match choice {
             Choice::TakeUp if promised => Choice::Wait(Reason::Promised),
-            Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if self.settings.paused => Choice::Wait(Reason::Paused),
-            Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if by_itself && !automatic => Choice::Watch(Reason::ManualMode),
+            Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if self.settings.paused => {
+                Choice::Wait(Reason::Paused)
+            }
+            Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if by_itself && !automatic => {
+                Choice::Watch(Reason::ManualMode)
+            }
             Choice::Take(Reason::Released) if self.is_refused_by_guard() => Choice::Wait(Reason::TooManySwitches),
             Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if promised => Choice::Watch(Reason::Promised),
             Choice::Take(_) | Choice::Make(_) | Choice::Alone(_) if !self.state.is_ready(self.settings) => {
@@ -228,8 +232,7 @@ impl Turn<'_> {
             Choice::Take(reason) if self.state.pending.is_some() => (Phase::Acquiring, reason),
             Choice::Make(_) if self.state.pending.is_some() => (Phase::Acquiring, Reason::Absent),
             _ if phase == Phase::Draining => return self.finish_draining(),
-            Choice::Watch(reason) => (Phase::Arming, reason),
-            Choice::Take(reason) => (Phase::Arming, reason),
+            Choice::Watch(reason) | Choice::Take(reason) => (Phase::Arming, reason),
             _ if phase == Phase::Recovering && !ready => return,
             Choice::Wait(reason) => (Phase::Standby, reason),
             _ => (Phase::Standby, Reason::AllWell),

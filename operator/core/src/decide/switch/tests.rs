@@ -22,11 +22,8 @@ const READY: Own = Own { capacity: Capacity(1000), demand: Capacity(500), hot: t
 const EMPTY: Own = Own { capacity: Capacity::NONE, demand: Capacity(500), hot: false, canary: false };
 
 fn settings() -> Settings {
-    let failback = Failback {
-        mode: Mode::Manual,
-        stable_for: Duration::from_secs(600),
-        hold_off: Duration::from_secs(600),
-    };
+    let failback =
+        Failback { mode: Mode::Manual, stable_for: Duration::from_secs(600), hold_off: Duration::from_secs(600) };
     Settings {
         primary: false,
         mode: Mode::Automatic,
@@ -66,6 +63,7 @@ fn beacon() -> Beacon {
 
 /// What is true around the site.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is true or not by itself")]
 struct Around {
     witness: bool,
     role: Option<Record>,
@@ -113,13 +111,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(settings: Settings, kept: Kept, around: Around) -> Self {
+    fn new(settings: &Settings, kept: Kept, around: Around) -> Self {
         let now = Moment::START;
-        Self { settings, state: State::restarted(kept, now), now, around, version: 0, done: Vec::new() }
+        Self { settings: *settings, state: State::restarted(kept, now), now, around, version: 0, done: Vec::new() }
     }
 
     /// A standby that has watched long enough.
-    fn standby(settings: Settings) -> Self {
+    fn standby(settings: &Settings) -> Self {
         let kept = Kept { highest: epoch(1), ..Kept::default() };
         let mut scene = Self::new(settings, kept, Around::standby());
         scene.pass(20);
@@ -129,7 +127,7 @@ impl Scene {
     }
 
     /// A holder that has held for a while.
-    fn holder(settings: Settings) -> Self {
+    fn holder(settings: &Settings) -> Self {
         let kept = Kept { highest: epoch(1), held: Some(epoch(1)), dns: Some(epoch(1)), ..Kept::default() };
         let mut scene = Self::new(settings, kept, Around::holder());
         scene.pass(20);
@@ -156,7 +154,7 @@ impl Scene {
             if asks {
                 self.give(&Event::AcknowledgementAsked { epoch: epoch(1) });
             }
-            if self.around.peer_renews && self.second() % 2 == 0 {
+            if self.around.peer_renews && self.second().is_multiple_of(2) {
                 self.version += 1;
             }
             self.give(&Event::Tick);
@@ -188,7 +186,9 @@ impl Scene {
             Action::AskAcknowledgement { epoch } if self.around.acknowledges => {
                 return self.give(&Event::Acknowledged { asked, epoch });
             }
-            Action::WriteDns { epoch } if self.around.witness => return self.give(&Event::DnsWritten { epoch, done: true }),
+            Action::WriteDns { epoch } if self.around.witness => {
+                return self.give(&Event::DnsWritten { epoch, done: true });
+            }
             Action::Renew { expected, epoch } | Action::Acquire { expected, epoch } => (Some(expected), epoch, None),
             Action::Create { epoch } => (None, epoch, None),
             Action::Release { expected, epoch, to } => (Some(expected), epoch, Some(to)),

@@ -97,7 +97,8 @@ pub enum DataPlane {
 impl State {
     /// The peer's data plane.
     pub fn data_plane(&self, settings: &Settings, now: Moment) -> DataPlane {
-        let observer_agrees = !settings.observer || self.observer_says(self.observer.peer, settings, now) == Verdict::Down;
+        let observer_agrees =
+            !settings.observer || self.observer_says(self.observer.peer, settings, now) == Verdict::Down;
         match self.probes.verdict {
             Verdict::Down if observer_agrees => DataPlane::Down,
             Verdict::Down => DataPlane::DownForUs,

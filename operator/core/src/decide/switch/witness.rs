@@ -21,7 +21,10 @@ impl Turn<'_> {
     fn prove_by_sight(&mut self, before: &Sight, before_asked: Moment, asked: Moment) {
         let held = self.state.kept.held;
         let ours = |sight: &Sight| {
-            sight.record().filter(|record| record.is_held_by(Site::Us) && Some(record.epoch) == held).map(|record| record.version.clone())
+            sight
+                .record()
+                .filter(|record| record.is_held_by(Site::Us) && Some(record.epoch) == held)
+                .map(|record| record.version.clone())
         };
         let (Some(old), Some(new)) = (ours(before), ours(&self.state.role.sight)) else { return };
         if old != new && self.state.has_proof(self.settings, self.now) {
@@ -41,7 +44,7 @@ impl Turn<'_> {
     pub fn wrote(&mut self, asked: Moment, outcome: Outcome) {
         let pending = self.state.pending.take_if(|pending| pending.sent == asked);
         match outcome {
-            Outcome::Stored(record) => self.stored(asked, record, pending),
+            Outcome::Stored(record) => self.stored(asked, &record, pending),
             Outcome::Conflict => {
                 self.state.role.answer(self.now);
                 self.state.role.stale = true;
@@ -52,7 +55,7 @@ impl Turn<'_> {
     }
 
     /// Only the answer that we still wait for proves anything: whoever gave up waiting may have promised something since.
-    fn stored(&mut self, asked: Moment, record: Record, pending: Option<Pending>) {
+    fn stored(&mut self, asked: Moment, record: &Record, pending: Option<Pending>) {
         let sight = Sight::Present(record.clone());
         self.note(&sight);
         let newest = self.state.role.take(sight, asked, self.now).is_some();
@@ -129,7 +132,9 @@ impl Turn<'_> {
     /// Gives the role up, once no shared write of ours can land any more. Belief ends here, not with the answer, which may be lost
     /// (rule 2).
     pub fn release(&mut self, reason: Reason) {
-        let Some(record) = self.state.role.sight.record().filter(|record| record.is_held_by(Site::Us)).cloned() else { return };
+        let Some(record) = self.state.role.sight.record().filter(|record| record.is_held_by(Site::Us)).cloned() else {
+            return;
+        };
         if !self.can_write() || !self.may_give_up() {
             return;
         }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn cut_from_the_witness_alone_it_stays_active_by_the_peers_word() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     (scene.around.witness, scene.around.acknowledges) = (false, true);
     scene.pass(120);
     assert_eq!(scene.state.phase, Phase::Active);
@@ -13,7 +13,7 @@ fn cut_from_the_witness_alone_it_stays_active_by_the_peers_word() {
 
 #[test]
 fn cut_from_both_it_is_isolated_at_the_deadline_and_comes_back_by_a_write() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.witness = false;
     scene.pass(7);
     assert_eq!(scene.state.phase, Phase::Isolated);
@@ -27,7 +27,7 @@ fn cut_from_both_it_is_isolated_at_the_deadline_and_comes_back_by_a_write() {
 
 #[test]
 fn an_acknowledgement_does_not_end_isolation() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.witness = false;
     scene.pass(7);
     scene.give(&Event::Acknowledged { asked: scene.now, epoch: epoch(1) });
@@ -36,7 +36,7 @@ fn an_acknowledgement_does_not_end_isolation() {
 
 #[test]
 fn isolated_and_overtaken_it_drains() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.witness = false;
     scene.pass(7);
     scene.around.witness = true;
@@ -53,7 +53,7 @@ fn isolated_and_overtaken_it_drains() {
 
 #[test]
 fn without_capacity_it_hands_over_at_once_if_the_peer_is_ready() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.own = EMPTY;
     scene.pass(2);
     assert!(scene.wrote(Write::Release).is_some_and(|second| second <= 22));
@@ -65,7 +65,7 @@ fn without_capacity_it_hands_over_at_once_if_the_peer_is_ready() {
 fn it_never_hands_over_to_something_smaller_than_what_is_left() {
     let rows = [(150, 170, false), (150, 200, true), (199, 230, false), (200, 1000, false), (0, 200, true)];
     for (own, peer, hands_over) in rows {
-        let mut scene = Scene::holder(settings());
+        let mut scene = Scene::holder(&settings());
         scene.around.beacon = Some(Beacon { capacity: Capacity(peer), ..beacon() });
         scene.pass(1);
         scene.around.own.capacity = Capacity(own);
@@ -77,7 +77,7 @@ fn it_never_hands_over_to_something_smaller_than_what_is_left() {
 #[test]
 fn a_standby_that_must_wake_is_waited_for_and_then_not() {
     let asleep = Beacon { ready: false, capacity: Capacity::NONE, ..beacon() };
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(asleep);
     scene.pass(1).around.own = EMPTY;
     scene.pass(10);
@@ -85,7 +85,7 @@ fn a_standby_that_must_wake_is_waited_for_and_then_not() {
     scene.around.beacon = Some(beacon());
     scene.pass(1);
     assert!(scene.wrote(Write::Release).is_some());
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(asleep);
     scene.pass(1).around.own = EMPTY;
     scene.pass(25);
@@ -95,7 +95,7 @@ fn a_standby_that_must_wake_is_waited_for_and_then_not() {
 #[test]
 fn two_of_three_that_cannot_reach_it_make_it_leave_within_three_seconds() {
     let down = Some(Beacon { sees_you: Verdict::Down, ..beacon() });
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = down;
     scene.pass(10);
     assert_eq!(scene.wrote(Write::Release), None, "one alone is not enough");
@@ -106,7 +106,7 @@ fn two_of_three_that_cannot_reach_it_make_it_leave_within_three_seconds() {
 
 #[test]
 fn a_lost_standby_changes_nothing() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     (scene.around.beacon, scene.around.probe) = (None, false);
     scene.pass(60);
     assert_eq!(scene.state.phase, Phase::Active);
@@ -117,24 +117,24 @@ fn a_lost_standby_changes_nothing() {
 
 #[test]
 fn a_restart_with_nothing_changed_writes_nothing_but_a_renewal() {
-    let mut before = Scene::holder(settings());
+    let mut before = Scene::holder(&settings());
     before.pass(5);
-    let mut scene = Scene::new(settings(), before.state.kept, Around { ..before.around.clone() });
+    let mut scene = Scene::new(&settings(), before.state.kept, Around { ..before.around.clone() });
     scene.pass(30);
     assert_eq!(scene.state.phase, Phase::Active);
     for (_, action) in &scene.done {
         assert!(matches!(action, Action::ReadRole | Action::Renew { .. } | Action::Tell(_)), "{action:?}");
     }
-    let mut scene = Scene::standby(settings());
+    let mut scene = Scene::standby(&settings());
     scene.pass(5);
-    let mut scene = Scene::new(settings(), scene.state.kept, Around::standby());
+    let mut scene = Scene::new(&settings(), scene.state.kept, Around::standby());
     scene.pass(60);
     assert!(scene.done.iter().all(|(_, action)| matches!(action, Action::ReadRole | Action::Tell(_))));
 }
 
 #[test]
 fn a_flapping_path_never_makes_down() {
-    let mut scene = Scene::standby(settings());
+    let mut scene = Scene::standby(&settings());
     scene.around.observer = Some((Verdict::Up, Verdict::Down));
     for round in 0..60 {
         scene.around.probe = round % 3 == 0;
@@ -155,8 +155,10 @@ fn a_flapping_path_never_makes_down() {
 fn hold_off_bars_a_voluntary_handover_but_not_one_from_nothing() {
     let switched = Kept { highest: epoch(1), held: Some(epoch(1)), switches: 1, ..Kept::default() };
     let low = Own { capacity: Capacity(100), ..READY };
-    for (own, switches, obstacle) in [(low, 1, Some(Reason::HoldOff)), (low, 3, Some(Reason::TooManySwitches)), (EMPTY, 3, None)] {
-        let mut scene = Scene::new(settings(), Kept { switches, ..switched }, Around { own, ..Around::holder() });
+    for (own, switches, obstacle) in
+        [(low, 1, Some(Reason::HoldOff)), (low, 3, Some(Reason::TooManySwitches)), (EMPTY, 3, None)]
+    {
+        let mut scene = Scene::new(&settings(), Kept { switches, ..switched }, Around { own, ..Around::holder() });
         scene.pass(20);
         assert!(obstacle.is_none_or(|reason| scene.was_told(reason)), "{own:?} after {switches}");
         assert_eq!(scene.wrote(Write::Release).is_some(), obstacle.is_none());
@@ -166,7 +168,7 @@ fn hold_off_bars_a_voluntary_handover_but_not_one_from_nothing() {
 
 #[test]
 fn a_site_that_is_not_ready_in_time_gives_the_role_back() {
-    let mut scene = Scene::standby(settings());
+    let mut scene = Scene::standby(&settings());
     (scene.around.own, scene.around.peer_renews) = (EMPTY, false);
     scene.store(Some(record(Site::Us, 7)));
     scene.pass(18);
@@ -177,7 +179,7 @@ fn a_site_that_is_not_ready_in_time_gives_the_role_back() {
 
 #[test]
 fn a_peer_that_lies_about_epochs_is_not_believed() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(Beacon { highest: epoch(u64::MAX), ..beacon() });
     scene.pass(3);
     assert_eq!(scene.state.kept.highest, epoch(1));
@@ -186,7 +188,7 @@ fn a_peer_that_lies_about_epochs_is_not_believed() {
 
 #[test]
 fn a_peer_that_served_alone_makes_the_holder_rise_above_it() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(Beacon { highest: epoch(5), ..beacon() });
     scene.pass(3);
     assert_eq!((scene.state.phase, scene.state.kept.held), (Phase::Active, Some(epoch(6))));

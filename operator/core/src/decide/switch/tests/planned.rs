@@ -15,7 +15,7 @@ fn shares(scene: &Scene) -> Vec<(u64, u8)> {
 
 #[test]
 fn a_switchover_grows_and_then_gives_the_role_away() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.give(&SWITCHOVER);
     scene.pass(35);
     assert_eq!(shares(&scene), [(0, 10), (10, 50), (20, 100)]);
@@ -25,7 +25,7 @@ fn a_switchover_grows_and_then_gives_the_role_away() {
 
 #[test]
 fn until_then_it_can_be_aborted() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.give(&SWITCHOVER);
     scene.pass(25);
     scene.give(&Event::Ordered(Command::Abort));
@@ -46,11 +46,11 @@ fn each_check_is_made_before_and_during() {
         (|around| around.beacon = Some(Beacon { witness: false, ..beacon() }), Reason::WitnessLost),
     ];
     for (change, reason) in rows {
-        let mut before = Scene::holder(settings());
+        let mut before = Scene::holder(&settings());
         change(&mut before.around);
         before.pass(7).give(&SWITCHOVER);
         assert!(before.was_told(reason) && before.state.phase == Phase::Active, "{reason:?} {:?}", before.notices());
-        let mut during = Scene::holder(settings());
+        let mut during = Scene::holder(&settings());
         during.give(&SWITCHOVER);
         during.pass(15);
         change(&mut during.around);
@@ -62,7 +62,7 @@ fn each_check_is_made_before_and_during() {
 
 #[test]
 fn a_person_may_accept_less() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(Beacon { capacity: Capacity(300), ..beacon() });
     scene.pass(1).give(&Event::Ordered(Command::Switchover { accept_degraded: true }));
     scene.pass(35);
@@ -71,7 +71,7 @@ fn a_person_may_accept_less() {
 
 #[test]
 fn the_standby_follows_the_shares_of_the_holder() {
-    let mut scene = Scene::standby(settings());
+    let mut scene = Scene::standby(&settings());
     scene.around.beacon = Some(Beacon { holds: Some(epoch(1)), offers: Some(50), ..beacon() });
     scene.pass(2);
     let preference = scene.state.kept.preference.unwrap();
@@ -81,11 +81,11 @@ fn the_standby_follows_the_shares_of_the_holder() {
 
 #[test]
 fn failback_waits_for_a_person_unless_asked_to_be_automatic() {
-    let mut scene = Scene::holder(settings());
+    let mut scene = Scene::holder(&settings());
     scene.pass(700);
     assert_eq!(scene.state.phase, Phase::Active);
     let automatic = Failback { mode: Mode::Automatic, ..settings().failback };
-    let mut scene = Scene::holder(Settings { failback: automatic, ..settings() });
+    let mut scene = Scene::holder(&Settings { failback: automatic, ..settings() });
     scene.pass(570);
     assert_eq!(scene.state.phase, Phase::Active, "the primary has not been well for long enough");
     scene.pass(50);
@@ -95,7 +95,7 @@ fn failback_waits_for_a_person_unless_asked_to_be_automatic() {
 #[test]
 fn the_primary_does_not_fail_back_from_itself() {
     let automatic = Failback { mode: Mode::Automatic, ..settings().failback };
-    let mut scene = Scene::holder(Settings { primary: true, failback: automatic, ..settings() });
+    let mut scene = Scene::holder(&Settings { primary: true, failback: automatic, ..settings() });
     scene.pass(700);
     assert_eq!(scene.wrote(Write::Release), None);
 }
@@ -104,7 +104,7 @@ fn the_primary_does_not_fail_back_from_itself() {
 fn without_a_witness_a_refused_offer_comes_back_above_it() {
     let alone = Settings { witness: false, observer: false, ..settings() };
     let kept = Kept { highest: epoch(1), held: Some(epoch(1)), ..Kept::default() };
-    let mut scene = Scene::new(alone, kept, Around::holder());
+    let mut scene = Scene::new(&alone, kept, Around::holder());
     scene.pass(10);
     assert_eq!(scene.state.phase, Phase::Active);
     scene.give(&SWITCHOVER);
@@ -120,7 +120,7 @@ fn without_a_witness_a_refused_offer_comes_back_above_it() {
 #[test]
 fn what_was_refused_is_never_taken() {
     let alone = Settings { witness: false, observer: false, ..settings() };
-    let mut scene = Scene::new(alone, Kept { highest: epoch(1), ..Kept::default() }, Around::standby());
+    let mut scene = Scene::new(&alone, Kept { highest: epoch(1), ..Kept::default() }, Around::standby());
     scene.around.own = EMPTY;
     scene.pass(10);
     scene.give(&Event::RoleOffered { epoch: epoch(2) });

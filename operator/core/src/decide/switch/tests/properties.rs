@@ -25,11 +25,8 @@ fn any_verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn any_own() -> impl Strategy<Value = Own> {
-    (0..1200_u32, 0..1000_u32, any::<bool>(), prop::bool::weighted(0.9)).prop_map(|(capacity, demand, hot, canary)| Own {
-        capacity: Capacity(capacity),
-        demand: Capacity(demand),
-        hot,
-        canary,
+    (0..1200_u32, 0..1000_u32, any::<bool>(), prop::bool::weighted(0.9)).prop_map(|(capacity, demand, hot, canary)| {
+        Own { capacity: Capacity(capacity), demand: Capacity(demand), hot, canary }
     })
 }
 
@@ -115,14 +112,18 @@ impl Run {
     fn event(&mut self, next: &Next) -> Event {
         let asked = self.state.pending.map_or(self.now, |pending| pending.sent);
         let stored = match &self.asked {
-            Some(Action::Renew { epoch, .. } | Action::Acquire { epoch, .. } | Action::Create { epoch }) => Some((*epoch, None)),
+            Some(Action::Renew { epoch, .. } | Action::Acquire { epoch, .. } | Action::Create { epoch }) => {
+                Some((*epoch, None))
+            }
             Some(Action::Release { epoch, to, .. }) => Some((*epoch, Some(*to))),
             _ => None,
         };
         match next {
             Next::Some(event) => event.clone(),
             Next::Read(role) => Event::RoleRead { asked: self.now, role: role.clone() },
-            Next::Acknowledged => Event::Acknowledged { asked: self.now, epoch: self.state.kept.held.unwrap_or_default() },
+            Next::Acknowledged => {
+                Event::Acknowledged { asked: self.now, epoch: self.state.kept.held.unwrap_or_default() }
+            }
             Next::PeerHeard(beacon) => Event::PeerHeard { asked: self.now, direct: true, beacon: *beacon },
             Next::Conflict => Event::RoleWritten { asked, outcome: Outcome::Conflict },
             Next::Stored => stored.map_or(Event::Tick, |(epoch, released)| {
@@ -141,7 +142,10 @@ impl Run {
         let (state, actions) = step(&self.settings, self.state.clone(), &event, self.now);
         self.state = state;
         let write = |action: &&Action| {
-            matches!(action, Action::Renew { .. } | Action::Acquire { .. } | Action::Create { .. } | Action::Release { .. })
+            matches!(
+                action,
+                Action::Renew { .. } | Action::Acquire { .. } | Action::Create { .. } | Action::Release { .. }
+            )
         };
         if let Some(action) = actions.iter().rfind(write) {
             self.asked = Some(action.clone());
@@ -150,15 +154,21 @@ impl Run {
     }
 }
 
-fn run(settings: Settings, start: Moment) -> Run {
-    Run { settings, state: State::restarted(Kept::default(), start), now: start, asked: None, version: 0 }
+fn run(settings: &Settings, start: Moment) -> Run {
+    Run { settings: *settings, state: State::restarted(Kept::default(), start), now: start, asked: None, version: 0 }
 }
 
 fn check(run: &Run, before: &State, actions: &[Action]) -> Result<(), TestCaseError> {
     let (state, settings, now) = (&run.state, &run.settings, run.now);
     prop_assert!(state.kept.highest >= before.kept.highest, "S2: what was seen never falls");
-    prop_assert!(state.kept.held.is_none_or(|held| held <= state.kept.highest), "S2: nothing is held above what was seen");
-    prop_assert!(!state.believes(settings, now) || state.unarbitrated || state.has_proof(settings, now), "S1: no belief without proof");
+    prop_assert!(
+        state.kept.held.is_none_or(|held| held <= state.kept.highest),
+        "S2: nothing is held above what was seen"
+    );
+    prop_assert!(
+        !state.believes(settings, now) || state.unarbitrated || state.has_proof(settings, now),
+        "S1: no belief without proof"
+    );
     for action in actions {
         match action {
             Action::WriteDns { epoch } => {
@@ -208,7 +218,7 @@ proptest! {
         settings in any_settings(),
         story in proptest::collection::vec((any_next(), 0..4000_u64), 0..120),
     ) {
-        let mut run = run(settings, Moment::START);
+        let mut run = run(&settings, Moment::START);
         for (next, millis) in &story {
             let (before, actions) = run.go(next, *millis);
             check(&run, &before, &actions)?;
@@ -222,7 +232,7 @@ proptest! {
         story in proptest::collection::vec((any_next(), 0..4000_u64), 0..60),
         later in 1..100_000_u64,
     ) {
-        let (mut now, mut then) = (run(settings, Moment::START), run(settings, Moment::from_millis(later)));
+        let (mut now, mut then) = (run(&settings, Moment::START), run(&settings, Moment::from_millis(later)));
         for (next, millis) in &story {
             prop_assert_eq!(now.go(next, *millis).1, then.go(next, *millis).1);
         }
@@ -231,7 +241,7 @@ proptest! {
     /// S8: in no hour more than three voluntary switches, whatever the peer says.
     #[test]
     fn switches_are_limited(beacons in proptest::collection::vec(any_beacon(), 1..12)) {
-        let mut scene = Scene::holder(Settings { failback: Failback { hold_off: Duration::ZERO, ..settings().failback }, ..settings() });
+        let mut scene = Scene::holder(&Settings { failback: Failback { hold_off: Duration::ZERO, ..settings().failback }, ..settings() });
         scene.around.own.capacity = Capacity(100);
         for said in &beacons {
             scene.around.beacon = Some(*said);
