@@ -7,6 +7,11 @@ use deepseek_core::decide::switch::vantage::DataPlane;
 use crate::tick::Tick;
 use crate::world::World;
 
+/// So many ticks after all is well somebody is active: a lease for the first look after a start, one more for a role that nobody claimed or
+/// that is gone, and some to write and to hand over.
+pub const QUIET: usize = 24;
+const TWO_LEASES: usize = 10;
+
 impl Tick<'_> {
     /// S1 and S1w, and, without a witness and with `Hold`, never two active.
     pub fn check(&mut self) {
@@ -61,11 +66,26 @@ impl Tick<'_> {
     }
 }
 
-/// Bounded liveness: when all is well again, somebody ready is active within so many ticks, and nobody else.
-pub fn recovers(world: &World, ticks: usize, pass: impl Fn(World) -> World, active: impl Fn(&World) -> usize) -> bool {
+/// Bounded liveness: from the moment at which all is well again two sites are active for two leases at most (L2), and in the end one is that
+/// is ready (L1). Nothing breaks on the way.
+pub fn recovers(
+    world: &World,
+    active: impl Fn(&World) -> Vec<usize>,
+    pass: impl Fn(&World) -> (World, Option<String>),
+) -> Option<String> {
     let mut world = world.healed();
-    for _ in 0..ticks {
-        world = pass(world);
+    for tick in 0..QUIET {
+        let (next, broken) = pass(&world);
+        if broken.is_some() {
+            return broken;
+        }
+        world = next;
+        if tick >= TWO_LEASES && active(&world).len() > 1 {
+            return Some("L2: two sites are active long after all is well".to_owned());
+        }
     }
-    active(&world) == 1
+    match active(&world)[..] {
+        [site] if world.ready[site] => None,
+        ref active => Some(format!("L1: {active:?} active long after all is well, ready are {:?}", world.ready)),
+    }
 }

@@ -8,15 +8,11 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use crate::chooser::Chooser;
-use crate::invariants::recovers;
+use crate::invariants::{QUIET, recovers};
 use crate::scenario::Scenario;
 use crate::shift::shifted;
 use crate::tick::Tick;
 use crate::world::World;
-
-/// So many ticks after all is well somebody is active: a lease for the first look after a start, one more for a role that nobody claimed or
-/// that is gone, and some to write.
-const QUIET: usize = 24;
 
 /// What an exploration came to.
 pub struct Report {
@@ -55,8 +51,7 @@ pub fn explore(scenario: &Scenario, limit: usize, sample: u64) -> Report {
             if next.top.counter % 1000 <= scenario.epochs && seen.insert(hash) {
                 if found.is_none() && hash % sample == 0 {
                     report.quiet += 1;
-                    found = (!recovers_in_quiet(scenario, &next))
-                        .then(|| "liveness: nobody, or both, active long after all is well".into());
+                    found = recovers_in_quiet(scenario, &next);
                 }
                 stories.push((from, chooser.answers().to_vec()));
                 queue.push_back(Found { world: next, from: stories.len() - 1, depth: depth + 1 });
@@ -97,10 +92,9 @@ fn pass(scenario: &Scenario, world: &World, chooser: &mut Chooser) -> (World, Op
     (shifted(world), broken)
 }
 
-fn recovers_in_quiet(scenario: &Scenario, world: &World) -> bool {
+fn recovers_in_quiet(scenario: &Scenario, world: &World) -> Option<String> {
     let quiet = Scenario { either_first: false, ..*scenario };
-    let next = |world: World| pass(&quiet, &world, &mut Chooser::default()).0;
-    recovers(world, QUIET, next, |world| world.active(&quiet).len())
+    recovers(world, |world| world.active(&quiet), |world| pass(&quiet, world, &mut Chooser::default()))
 }
 
 fn story(scenario: &Scenario, start: &World, stories: &[(usize, Vec<u8>)], last: usize) -> Vec<String> {

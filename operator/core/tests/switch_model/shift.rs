@@ -8,7 +8,7 @@ use deepseek_core::decide::switch::event::{Event, Outcome};
 use deepseek_core::decide::switch::guard::Guard;
 use deepseek_core::decide::switch::handover::Handover;
 use deepseek_core::decide::switch::role::{Epoch, Record, Sight, Sighting, Version};
-use deepseek_core::decide::switch::state::{Peer, Pending};
+use deepseek_core::decide::switch::state::{Order, Peer, Pending};
 use deepseek_core::decide::switch::vantage::{Observer, Probes};
 use deepseek_core::decide::switch::{Action, Moment, State};
 
@@ -125,7 +125,7 @@ fn state_at(state: State, now: Moment) -> State {
         offered,
         // hold-off is not part of the model
         guard: Guard::default(),
-        order,
+        order: order.map(|Order { until }| Order { until: at(until, 0) }),
         armed: false,
         dual: false,
         dns: maybe(dns, 3),

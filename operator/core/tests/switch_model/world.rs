@@ -83,17 +83,11 @@ impl World {
         }
     }
 
-    /// The same with all links healed, all processes up and no more faults to come.
+    /// The same with all links healed, all processes up and no more faults to come. Replicas of one site may stay away.
     pub fn healed(&self) -> Self {
-        let mut world = Self {
-            cut: 0,
-            alive: [true; 2],
-            ready: [true; 2],
-            faults: 0,
-            losses: 0,
-            flights: Vec::new(),
-            ..self.clone()
-        };
+        let ready = if self.ready == [false; 2] { [true; 2] } else { self.ready };
+        let mut world =
+            Self { cut: 0, alive: [true; 2], ready, faults: 0, losses: 0, flights: Vec::new(), ..self.clone() };
         for process in &mut world.processes {
             let (kept, now) = (world.kept[process.site], process.now);
             process.state.get_or_insert_with(|| State::restarted(kept, now));

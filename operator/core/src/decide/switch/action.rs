@@ -1,4 +1,7 @@
 //! What a site wants done. Each is idempotent; whoever acts reports what came of it as an event.
+//!
+//! There is no action that deletes or stops a Pod, and none that leaves a gateway without a pool (S6, S7): to lose the role costs a site
+//! nothing but the right to write what is shared.
 
 use serde::{Deserialize, Serialize};
 

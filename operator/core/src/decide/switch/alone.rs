@@ -7,13 +7,16 @@
 //! - `Hold`: never two. The role moves only by an offer that is taken, or by a person's word. An offer that is refused can never be
 //!   taken later: who refuses remembers the epoch as used.
 //!
+//! *Caveat*: with `Hold` a site whose status was lost may take itself for one that never held, as long as it hears a peer that holds
+//! nothing either. Two that forget at once, with one of them the primary, begin anew.
+//!
 //! With a witness that comes back its record decides, whatever was done without it.
 
 use super::Turn;
 use super::action::Action;
 use super::reason::{Notice, Reason};
 use super::role::{Epoch, Sight, Site};
-use super::settings::QuorumLoss;
+use super::settings::{Mode, QuorumLoss};
 use super::standby::Choice;
 use super::state::Phase;
 use super::vantage::DataPlane;
@@ -46,7 +49,7 @@ impl Turn<'_> {
             return self.choice_without_quorum();
         }
         let Some(said) = self.state.peer.said else { return Choice::Rest };
-        let idle = self.state.peer.idle.is_some_and(|since| self.now.since(since) >= self.settings.timing.lease);
+        let idle = self.is_idle();
         let ours = self.settings.primary || self.settings.on_quorum_loss == QuorumLoss::Promote && !said.ready;
         match said.holds {
             _ if self.is_ordered() => Choice::Alone(Reason::Ordered),
@@ -122,7 +125,7 @@ impl Turn<'_> {
 
     /// Says again what has not been answered.
     pub fn offer_again(&mut self) {
-        let Some(epoch) = self.state.offered else { return };
+        let Some(epoch) = self.state.offered else { return self.pass_on() };
         let said = self.state.peer.beacon(self.settings, self.now);
         if said.is_some_and(|said| said.highest >= epoch) {
             self.state.offered = None;
@@ -130,6 +133,22 @@ impl Turn<'_> {
             self.state.asked = Some(self.now);
             self.act(Action::OfferRole { epoch });
         }
+    }
+
+    /// Nobody holds, we are not ready and the peer is: the primary, who alone may begin, gives away what it could take.
+    fn pass_on(&mut self) {
+        let alone = !self.settings.witness && self.settings.primary && self.state.kept.held.is_none();
+        let said = self.state.peer.beacon(self.settings, self.now);
+        let wanted = said.is_some_and(|said| said.ready && said.holds.is_none()) && !self.state.is_ready(self.settings);
+        let automatic =
+            self.settings.mode == Mode::Automatic && !self.settings.paused && self.state.phase != Phase::Init;
+        if alone && wanted && automatic && self.is_idle() {
+            self.offer(Reason::NotReady);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.state.peer.idle.is_some_and(|since| self.now.since(since) >= self.settings.timing.lease)
     }
 
     /// The peer gives us the role.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Turn;
 use super::event::{Command, Event};
+use super::proof::GAP;
 use super::reason::{Notice, Reason};
 use super::role::Epoch;
 use super::state::{Beacon, Order, Own};
@@ -13,8 +14,9 @@ use super::vantage::Verdict;
 /// A person's word to take the role counts for so long.
 const ORDER: Duration = Duration::from_secs(60);
 
-/// A peer that claims to know an epoch so far above all others is not believed: epochs would run out.
-const LEAP: u64 = 100_000;
+/// A peer that claims to know an epoch so far above all that we know is not believed: the witness counts in 32 bits, and one lie a second
+/// would use them up in an afternoon. A true one, made anew twice, is not further; the witness itself shows what is.
+const LEAP: u64 = 2 * GAP;
 
 impl Turn<'_> {
     /// Takes in one event.
