@@ -137,7 +137,8 @@ impl Turn<'_> {
 
     /// Nobody holds, we are not ready and the peer is: the primary, who alone may begin, gives away what it could take.
     fn pass_on(&mut self) {
-        let alone = !self.settings.witness && self.settings.primary && self.state.kept.held.is_none();
+        let first = self.settings.primary && self.state.leads.is_some();
+        let alone = !self.settings.witness && first && self.state.kept.held.is_none();
         let said = self.state.peer.beacon(self.settings, self.now);
         let wanted = said.is_some_and(|said| said.ready && said.holds.is_none()) && !self.state.is_ready(self.settings);
         let automatic =

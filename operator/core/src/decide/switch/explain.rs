@@ -107,6 +107,7 @@ impl fmt::Display for Reason {
             Self::Stranger => "the role is held by a site that is neither ours nor our peer",
             Self::Ordered => "a person asked for it",
             Self::FailbackDue => "the primary has been well for long enough",
+            Self::FailbackPending => "the primary is well again; failback is manual: a person may switch back",
             Self::CapacityLow => "less capacity is left here than the least that is worth being active",
             Self::Unreachable => "two of three vantage points cannot reach our gateway",
             Self::PeerSilent => "nothing has been heard of the peer lately",

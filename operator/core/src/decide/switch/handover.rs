@@ -111,7 +111,11 @@ impl Turn<'_> {
         if self.settings.mode == Mode::Manual {
             return Err(Reason::ManualMode);
         }
-        if cause == Cause::Failback { self.checks(cause, false) } else { self.is_free(cause) }
+        match (cause, self.settings.failback.mode) {
+            (Cause::Failback, Mode::Manual) => Err(Reason::FailbackPending),
+            (Cause::Failback, Mode::Automatic) => self.checks(cause, false),
+            _ => self.is_free(cause),
+        }
     }
 
     fn begin(&mut self, cause: Cause, accept_degraded: bool) {
@@ -135,7 +139,11 @@ impl Turn<'_> {
     }
 
     fn give_up(&mut self, reason: Reason) {
-        if self.settings.witness { self.release(reason) } else { self.offer(reason) }
+        match self.settings.witness {
+            true => self.release(reason),
+            false if self.state.leads.is_some() => self.offer(reason),
+            false => {}
+        }
     }
 
     /// Nobody paused, the last switch is long enough ago, and the role can move. A site without any capacity need not wait.
@@ -174,10 +182,10 @@ impl Turn<'_> {
         }
     }
 
-    /// The primary has been ready for long enough, and the spec lets it come back by itself.
+    /// The primary has been ready for long enough. Whether it comes back by itself is for [`Turn::may_begin`] to say.
     fn failback_due(&self) -> Option<Cause> {
         let said = self.state.peer.beacon(self.settings, self.now)?;
-        let wanted = !self.settings.primary && self.settings.failback.mode == Mode::Automatic && !self.settings.paused;
+        let wanted = !self.settings.primary && !self.settings.paused;
         let stable =
             self.state.peer.ready.is_some_and(|since| self.now.since(since) >= self.settings.failback.stable_for);
         (wanted && stable && said.canaries >= CANARIES).then_some(Cause::Failback)

@@ -77,6 +77,8 @@ pub enum Reason {
     Ordered,
     /// The primary is well again for long enough.
     FailbackDue,
+    /// The primary is well again, and a person may switch back.
+    FailbackPending,
     /// Less capacity than the least.
     CapacityLow,
     /// Two of three vantage points cannot reach us.

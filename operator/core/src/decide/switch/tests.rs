@@ -73,6 +73,7 @@ struct Around {
     beacon: Option<Beacon>,
     acknowledges: bool,
     asks: bool,
+    leads: bool,
     paths: Paths,
     own: Own,
 }
@@ -89,6 +90,7 @@ impl Around {
             beacon: Some(Beacon { holds: Some(epoch(1)), ..beacon() }),
             acknowledges: false,
             asks: false,
+            leads: true,
             paths: Paths::default(),
             own: READY,
         }
@@ -140,8 +142,8 @@ impl Scene {
     fn pass(&mut self, seconds: u64) -> &mut Self {
         for _ in 0..seconds {
             self.now = self.now + Duration::from_secs(1);
-            let Around { probe, observer, beacon, asks, paths, own, .. } = self.around.clone();
-            self.give(&Event::Leads { leads: true });
+            let Around { probe, observer, beacon, asks, leads, paths, own, .. } = self.around.clone();
+            self.give(&Event::Leads { leads });
             self.give(&Event::OwnState(own));
             self.give(&Event::Connectivity(paths));
             self.give(&Event::Probed { answered: probe });

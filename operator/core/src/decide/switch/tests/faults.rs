@@ -178,6 +178,35 @@ fn a_site_that_is_not_ready_in_time_gives_the_role_back() {
 }
 
 #[test]
+fn a_replica_that_does_not_lead_renews_and_writes_nothing_else() {
+    let mut scene = Scene::holder(&settings());
+    scene.around.leads = false;
+    (scene.around.own, scene.state.kept.dns) = (EMPTY, None);
+    scene.pass(10);
+    assert!(scene.wrote(Write::Renew).is_some());
+    assert_eq!(scene.wrote(Write::Release), None);
+    assert_eq!(scene.first(|action| matches!(action, Action::WriteDns { .. })), None);
+    scene.around.leads = true;
+    scene.pass(3);
+    assert_eq!(scene.wrote(Write::Release), None, "a write of the replica that led before may still land");
+    scene.pass(2);
+    assert!(scene.wrote(Write::Release).is_some());
+}
+
+#[test]
+fn what_another_replica_gave_away_is_given_away() {
+    for said in [Event::SiblingPromised, Event::SiblingReleased] {
+        let mut scene = Scene::holder(&settings());
+        scene.give(&said);
+        assert_eq!(scene.state.phase, Phase::Draining);
+        scene.pass(7);
+        assert!(scene.wrote(Write::Renew).is_none() && scene.state.obstacle == Some(Reason::Promised));
+        scene.pass(3);
+        assert_eq!(scene.state.phase, Phase::Active, "it was given to nobody, and the promise is over");
+    }
+}
+
+#[test]
 fn a_peer_that_lies_about_epochs_is_not_believed() {
     let mut scene = Scene::holder(&settings());
     scene.around.beacon = Some(Beacon { highest: epoch(u64::MAX), ..beacon() });

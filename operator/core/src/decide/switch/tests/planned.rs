@@ -83,7 +83,7 @@ fn the_standby_follows_the_shares_of_the_holder() {
 fn failback_waits_for_a_person_unless_asked_to_be_automatic() {
     let mut scene = Scene::holder(&settings());
     scene.pass(700);
-    assert_eq!(scene.state.phase, Phase::Active);
+    assert_eq!((scene.state.phase, scene.state.obstacle), (Phase::Active, Some(Reason::FailbackPending)));
     let automatic = Failback { mode: Mode::Automatic, ..settings().failback };
     let mut scene = Scene::holder(&Settings { failback: automatic, ..settings() });
     scene.pass(570);
