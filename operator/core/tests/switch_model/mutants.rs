@@ -6,12 +6,13 @@ use crate::scenario::Scenario;
 use crate::search::explore;
 use crate::{crashes, cuts, deletions, handovers, losses, replicas, slow_links, votes};
 
-fn breaks(scenario: &Scenario, rule: &str) {
+/// With this scenario this invariant breaks, whatever else does.
+fn breaks(scenario: &Scenario, rule: &'static str) {
+    let scenario = &Scenario { only: rule, ..*scenario };
     let report = explore(scenario, 400_000, u64::MAX);
-    let (broken, story) =
+    let (broken, _) =
         report.broken.unwrap_or_else(|| panic!("{}: nothing breaks in {} worlds", scenario.name, report.worlds));
     println!("{}: {broken} after {} worlds, {} ticks", scenario.name, report.worlds, report.ticks);
-    assert!(broken.starts_with(rule), "{}: {broken}\n{}", scenario.name, story.join("\n"));
 }
 
 fn without(name: &'static str, change: impl Fn(&mut Rules), scenario: Scenario) -> Scenario {
@@ -22,7 +23,7 @@ fn without(name: &'static str, change: impl Fn(&mut Rules), scenario: Scenario) 
 
 #[test]
 fn no_compare_and_swap() {
-    breaks(&Scenario { name: "no compare and swap", compares: false, ..losses() }, "S");
+    breaks(&Scenario { name: "no compare and swap", compares: false, ..losses() }, "S1w");
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn no_data_plane_proof() {
 
 #[test]
 fn no_watching_after_a_restart() {
-    breaks(&without("no watching after a restart", |rules| rules.watch_after_restart = false, crashes()), "S");
+    breaks(&without("no watching after a restart", |rules| rules.watch_after_restart = false, crashes()), "S1w");
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn isolated_comes_back_by_a_read() {
 
 #[test]
 fn absence_not_watched() {
-    breaks(&without("absence not watched", |rules| rules.absence_is_watched = false, deletions()), "S");
+    breaks(&without("absence not watched", |rules| rules.absence_is_watched = false, deletions()), "S1w");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn shared_writes_until_the_deadline() {
 fn nothing_kept() {
     let scenario =
         Scenario { keeps: false, deletion: true, crashes: true, faults: 5, ..Scenario::quiet("nothing kept") };
-    breaks(&scenario, "S");
+    breaks(&scenario, "S2");
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub struct Scenario {
     pub keeps: bool,
     /// Whether replicas of a site tell each other what they are about to do for it.
     pub siblings: bool,
+    /// Only this invariant is looked at; all when it is empty.
+    pub only: &'static str,
     /// Rules of the core that hold.
     pub rules: Rules,
 }
@@ -100,6 +102,7 @@ impl Scenario {
             compares: true,
             keeps: true,
             siblings: true,
+            only: "",
             rules: Rules::default(),
         }
     }

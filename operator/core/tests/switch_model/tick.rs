@@ -58,7 +58,9 @@ impl Tick<'_> {
     }
 
     pub fn break_rule(&mut self, rule: &str) {
-        self.broken.get_or_insert_with(|| rule.to_owned());
+        if rule.starts_with(self.scenario.only) {
+            self.broken.get_or_insert_with(|| rule.to_owned());
+        }
     }
 
     /// One process looks around.
