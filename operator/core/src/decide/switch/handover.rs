@@ -182,7 +182,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The primary has been ready for long enough. Whether it comes back by itself is for [`Turn::may_begin`] to say.
+    /// The primary has been ready for long enough. Whether it comes back by itself is for `may_begin` to say.
     fn failback_due(&self) -> Option<Cause> {
         let said = self.state.peer.beacon(self.settings, self.now)?;
         let wanted = !self.settings.primary && !self.settings.paused;
