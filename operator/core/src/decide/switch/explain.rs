@@ -1,6 +1,6 @@
 //! The words: why a site did or did not switch.
 //!
-//! What was recorded is replayed through [`step`](super::step); every notice becomes a line.
+//! What was recorded is replayed through [`step`]; every notice becomes a line.
 
 use std::fmt;
 
