@@ -9,4 +9,5 @@ pub mod place;
 pub mod reach;
 pub mod rollout;
 pub mod scale;
+pub mod switch;
 pub mod trouble;
