@@ -40,8 +40,8 @@ pub struct Record {
     pub at: Duration,
     /// Until its end.
     pub took: Duration,
-    /// Whether it was opened because of a fault, to be under way.
-    pub opened: bool,
+    /// A long stream: how long it takes says nothing about how long anybody waits.
+    pub long: bool,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -75,7 +75,8 @@ impl Load {
                 under_way.spawn(async move {
                     let at = Instant::now();
                     let outcome = ask(&door, &model, number).await;
-                    put(&kept, Record { at: at - start, took: at.elapsed(), opened: false, outcome });
+                    let long = number.is_multiple_of(LONG.0);
+                    put(&kept, Record { at: at - start, took: at.elapsed(), long, outcome });
                 });
             }
         });
@@ -92,7 +93,7 @@ impl Load {
             let stream = self.door.stream(&self.model, FOR_A_FAULT).await?;
             tokio::spawn(async move {
                 let outcome = end_of(stream).await;
-                put(&kept, Record { at: at - start, took: at.elapsed(), opened: true, outcome });
+                put(&kept, Record { at: at - start, took: at.elapsed(), long: true, outcome });
             });
         }
         Ok(())
@@ -189,13 +190,14 @@ pub fn felt(records: &[Record], fault: Duration) -> Result<Felt> {
         Outcome::BrokeOff(_) => record.at > fault,
         Outcome::Answered | Outcome::CutAndTold => false,
     };
-    let disturbed = after.iter().filter(|record| record.outcome != Outcome::Answered || record.took > SLOW);
+    let waited = after.iter().filter(|record| record.outcome == Outcome::Answered && !record.long);
+    let slow = |record: &Record| record.took > SLOW && !record.long;
+    let disturbed = after.iter().filter(|record| record.outcome != Outcome::Answered || slow(record));
     let last = after.iter().filter(|record| failed(&record)).map(|record| record.at.saturating_sub(fault)).max();
     let example = after.iter().find_map(|record| match &record.outcome {
         Outcome::Lost(why) | Outcome::BrokeOff(why) => Some(why.clone()),
         Outcome::Answered | Outcome::CutAndTold => None,
     });
-    let waited = after.iter().filter(|record| record.outcome == Outcome::Answered && !record.opened);
     Ok(Felt {
         gap: last.unwrap_or_default(),
         disturbed: disturbed.map(|record| record.at.saturating_sub(fault)).max().unwrap_or_default(),
@@ -212,7 +214,7 @@ mod tests {
     use super::*;
 
     fn record(at: u64, took: u64, outcome: Outcome) -> Record {
-        Record { at: Duration::from_millis(at), took: Duration::from_millis(took), opened: false, outcome }
+        Record { at: Duration::from_millis(at), took: Duration::from_millis(took), long: false, outcome }
     }
 
     #[test]
