@@ -125,7 +125,8 @@ becomes_ready() {
 }
 stops() { # a TERM ends it within 5 s, with 0
     kill "$server"
-    timeout 5 tail --pid="$server" -f /dev/null || return 1
+    # whatever becomes of this check, the port is free for the next one
+    timeout 5 tail --pid="$server" -f /dev/null || { kill -9 "$server"; wait "$server"; server=; return 1; }
     wait "$server"
     same $? 0 && server=
 }
