@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::door::{Door, Stream, StreamEnd};
 
@@ -92,7 +92,7 @@ impl Load {
             let (at, start, kept) = (Instant::now(), self.start, self.records.clone());
             let stream = self.door.stream(&self.model, FOR_A_FAULT).await?;
             tokio::spawn(async move {
-                let outcome = end_of(stream).await;
+                let outcome = end_of(stream, at + PATIENCE).await;
                 put(&kept, Record { at: at - start, took: at.elapsed(), long: true, outcome });
             });
         }
@@ -136,19 +136,22 @@ fn put(records: &Records, record: Record) {
 }
 
 async fn ask(door: &Door, model: &str, number: usize) -> Outcome {
-    let is_long = number.is_multiple_of(LONG.0);
+    let (is_long, patience) = (number.is_multiple_of(LONG.0), Instant::now() + PATIENCE);
     let lost = |error: anyhow::Error| Outcome::Lost(format!("{error:#}"));
+    let late = Outcome::Lost(format!("no answer within {} s", PATIENCE.as_secs()));
     if number.is_multiple_of(2) && !is_long {
-        return door.chat(model, TOKENS[0]).await.map_or_else(lost, |_| Outcome::Answered);
+        let answer = timeout_at(patience, door.chat(model, TOKENS[0])).await;
+        return answer.map_or(late, |answer| answer.map_or_else(lost, |_| Outcome::Answered));
     }
-    match door.stream(model, if is_long { LONG.1 } else { TOKENS[1] }).await {
-        Ok(stream) => end_of(stream).await,
-        Err(error) => lost(error),
+    match timeout_at(patience, door.stream(model, if is_long { LONG.1 } else { TOKENS[1] })).await {
+        Ok(Ok(stream)) => end_of(stream, patience).await,
+        Ok(Err(error)) => lost(error),
+        Err(_) => late,
     }
 }
 
-async fn end_of(stream: Stream) -> Outcome {
-    match stream.outcome(PATIENCE).await {
+async fn end_of(stream: Stream, patience: Instant) -> Outcome {
+    match stream.outcome(patience.duration_since(Instant::now())).await {
         Ok(StreamEnd::Done(pieces)) if pieces > 0 => Outcome::Answered,
         Ok(StreamEnd::Done(_)) => Outcome::Lost("a stream without a word".to_owned()),
         Ok(StreamEnd::Told(_)) => Outcome::CutAndTold,
@@ -173,6 +176,13 @@ pub struct Felt {
     pub longest: Duration,
     /// One of the reasons.
     pub example: Option<String>,
+}
+
+impl Felt {
+    /// Requests without an answer and streams that broke off: whoever made them was left alone.
+    pub fn left_alone(&self) -> usize {
+        self.lost + self.untold
+    }
 }
 
 /// What clients felt of a fault at this moment of the load.

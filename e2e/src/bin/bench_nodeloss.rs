@@ -120,7 +120,7 @@ async fn once(cli: &Cli, rig: &Rig, fault: &'static str) -> Result<[Seen; 2]> {
         fault,
         plain,
         disturbed: felt.disturbed.as_secs_f64(),
-        lost: felt.lost,
+        lost: felt.left_alone(),
         replaced: replaced.unwrap_or(LONGEST).as_secs_f64(),
     };
     Ok([seen(false, &ours, replaced), seen(true, &theirs, plain_replaced)])

@@ -214,7 +214,7 @@ impl Story<'_> {
         let felt = felt(&load.end().await, fault)?;
         say(format_args!("all kubelets frozen: {} lost within {:.1} s", felt.lost, felt.gap.as_secs_f64()));
         ensure!(self.held().await?.is_some(), "nobody leads to the gateways");
-        ensure!(felt.lost <= BETWEEN, "{} requests were lost: {:?}", felt.lost, felt.example);
+        ensure!(felt.left_alone() <= BETWEEN, "{} requests were lost: {:?}", felt.left_alone(), felt.example);
         ensure!(felt.told == 0, "{} streams were cut", felt.told);
         ensure!(self.chat.pod_uids().await? == before, "what still serves was touched");
         for node in ALL {
@@ -301,10 +301,11 @@ impl Story<'_> {
 fn is_short(felt: &Felt, limit: Duration) -> Result<()> {
     let seconds = |time: Duration| time.as_secs_f64();
     say(format_args!(
-        "clients: {} lost within {:.1} s, {} streams told of their end, longest wait {:.1} s",
+        "clients: {} lost within {:.1} s, {} streams told of their end, {} broken off, longest wait {:.1} s",
         felt.lost,
         seconds(felt.gap),
         felt.told,
+        felt.untold,
         seconds(felt.longest)
     ));
     ensure!(felt.gap <= limit, "new requests failed for {:.1} s: {:?}", seconds(felt.gap), felt.example);
