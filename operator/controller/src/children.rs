@@ -1,7 +1,6 @@
 //! Children as they are stored, whatever their kind.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use deepseek_core::plan::ChildKind;
@@ -19,8 +18,9 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::ApiResource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use serde::Serialize;
 use serde_json::Value;
+
+use crate::packed::Packed;
 
 /// A store of each kind.
 pub type Children = BTreeMap<ChildKind, Arc<dyn Kept>>;
@@ -37,14 +37,14 @@ pub trait Kept: Send + Sync {
     fn filled(&self) -> BoxFuture<'_, ()>;
 }
 
-impl<K> Kept for Store<K>
+impl<K> Kept for Store<Packed<K>>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + 'static,
 {
     fn find(&self, name: &str, namespace: &str) -> (Option<Value>, Option<String>) {
         let found = self.get(&ObjectRef::new(name).within(namespace));
         let version = found.as_ref().and_then(|object| object.resource_version());
-        (found.and_then(|object| serde_json::to_value(&*object).ok()), version)
+        (found.and_then(|object| object.value()), version)
     }
 
     fn owned_by(&self, owner: &DeepSeekDeployment) -> Vec<(String, String)> {

@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod observe;
 pub mod ours;
 pub mod pace;
+pub mod packed;
 pub mod reconcile;
 pub mod report;
 pub mod run;

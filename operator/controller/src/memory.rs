@@ -5,7 +5,7 @@
 //! hide that an object is missing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deepseek_core::plan::ChildKind;
@@ -50,10 +50,8 @@ impl Memory {
     }
 
     /// The engine's Deployment as we wrote it, if the store does not show it yet.
-    pub fn newer_workload(&self, name: &str, namespace: &str, stored: Option<&Deployment>) -> Option<Arc<Deployment>> {
-        let version = stored.and_then(|d| d.metadata.resource_version.as_deref());
-        let value = self.newer(ChildKind::Deployment, name, namespace, version)?;
-        serde_json::from_value(value).ok().map(Arc::new)
+    pub fn newer_workload(&self, name: &str, namespace: &str, stored: Option<&str>) -> Option<Deployment> {
+        serde_json::from_value(self.newer(ChildKind::Deployment, name, namespace, stored)?).ok()
     }
 
     /// The object is gone, or about to go.

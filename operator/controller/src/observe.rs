@@ -87,7 +87,7 @@ impl Observer {
             watch: self.silences.watch(),
             claim: self.claim(deployment, &namespace),
             workload: self.workload(deployment, &name, &namespace, memory),
-            leads_to: self.stores.services.get(&ObjectRef::new(&name).within(&namespace)).and_then(|s| leads_to(&s)),
+            leads_to: self.leads_to(&name, &namespace),
             pods: self.pods(&name, &namespace, Component::Engine),
             gateways: self.pods(&name, &namespace, Component::Gateway),
             settings: self.settings.clone(),
@@ -111,16 +111,16 @@ impl Observer {
         Some(plain_claim(&claim))
     }
 
-    fn workload(
-        &self,
-        owner: &DeepSeekDeployment,
-        name: &str,
-        namespace: &str,
-        memory: &Memory,
-    ) -> Option<Arc<Deployment>> {
+    fn leads_to(&self, name: &str, namespace: &str) -> Option<Component> {
+        let service = self.stores.services.get(&ObjectRef::new(name).within(namespace))?;
+        leads_to(&service.typed()?)
+    }
+
+    fn workload(&self, owner: &DeepSeekDeployment, name: &str, namespace: &str, memory: &Memory) -> Option<Deployment> {
         let stored = self.stores.workloads.get(&ObjectRef::new(name).within(namespace));
-        let newer = memory.newer_workload(name, namespace, stored.as_deref());
-        newer.or(stored).filter(|workload| belonging(&workload.metadata, owner) == Belonging::Ours)
+        let version = stored.as_ref().and_then(|packed| packed.resource_version());
+        let newer = memory.newer_workload(name, namespace, version.as_deref());
+        newer.or_else(|| stored?.typed()).filter(|workload| belonging(&workload.metadata, owner) == Belonging::Ours)
     }
 
     fn pods(&self, name: &str, namespace: &str, component: Component) -> Vec<Pod> {

@@ -34,7 +34,7 @@ use crate::wake::Waker;
 use crate::watch::{Guarded, Stores, watch};
 
 /// Changes of one deployment within this time are looked at together.
-const DEBOUNCE: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(5);
 
 /// Settings of the controller.
 #[derive(Clone, Debug)]

@@ -23,13 +23,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::children::{Children, Kept, plural};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::packed::Packed;
 use crate::seen::{SeenClaim, SeenNode, SeenPod, holds_accelerators, prune};
 use crate::wake::{Change, Wake, Waker};
 
@@ -46,9 +46,9 @@ pub struct Stores {
     /// Deployments of models.
     pub deployments: Store<Guarded>,
     /// Deployments of engines and gateways.
-    pub workloads: Store<Deployment>,
+    pub workloads: Store<Packed<Deployment>>,
     /// Services.
-    pub services: Store<Service>,
+    pub services: Store<Packed<Service>>,
     /// Every kind of children, these two included.
     pub children: Children,
     /// Pods that hold accelerators, and the engines' own.
@@ -140,27 +140,14 @@ struct Start<'a> {
 impl Start<'_> {
     fn kept<K>(&mut self, kind: ChildKind, wake: &Wake) -> Arc<dyn Kept>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Serialize
-            + DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + 'static,
     {
         Arc::new(self.children::<K>(kind, wake))
     }
 
-    fn children<K>(&mut self, kind: ChildKind, wake: &Wake) -> Store<K>
+    fn children<K>(&mut self, kind: ChildKind, wake: &Wake) -> Store<Packed<K>>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + 'static,
     {
         let mut selector = managed_selector();
         if kind == ChildKind::EndpointSlice {
@@ -168,7 +155,7 @@ impl Start<'_> {
             let _ = write!(selector, ",{MANAGED_BY}={MANAGER}");
         }
         let managed = watcher::Config::default().labels(&selector);
-        self.stream(plural(kind), managed, keep_all, wake.owner::<K>(kind))
+        self.stream(plural(kind), managed, keep_all, wake.owner::<Packed<K>>(kind))
     }
 
     fn stream<K, Scope>(

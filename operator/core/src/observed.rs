@@ -22,7 +22,7 @@ pub struct Observed {
     /// The claim that holds the weights; `None` when the weights come from elsewhere or the claim does not exist.
     pub claim: Option<Claim>,
     /// The Deployment of the engine as the API server stores it; `None` when there is none.
-    pub workload: Option<Arc<Deployment>>,
+    pub workload: Option<Deployment>,
     /// Where the Service leads now; `None` when there is none.
     pub leads_to: Option<Component>,
     /// The engine's Pods.

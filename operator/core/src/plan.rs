@@ -191,7 +191,7 @@ pub fn plan(owner: &DeepSeekDeployment, observed: &Observed) -> Plan {
 }
 
 fn find_place(accepted: &Accepted<'_>, observed: &Observed) -> Result<(Placement, String), Refusal> {
-    let placement = place(accepted, observed, observed.workload.as_deref().and_then(kept_choice).as_ref())?;
+    let placement = place(accepted, observed, observed.workload.as_ref().and_then(kept_choice).as_ref())?;
     let image = image(accepted, observed, &placement)?;
     Ok((placement, image))
 }
@@ -321,9 +321,9 @@ fn workload(
     placement: &Placement,
     template: Template,
 ) -> Child {
-    let running = observed.workload.as_deref().map(|stored| running(stored, &template.revision));
+    let running = observed.workload.as_ref().map(|stored| running(stored, &template.revision));
     let way = rollout(placement, accepted.replicas, running);
-    let kept = running.filter(|r| r.same_revision).and(observed.workload.as_deref()).and_then(tools_of);
+    let kept = running.filter(|r| r.same_revision).and(observed.workload.as_ref()).and_then(tools_of);
     let template = match kept.or(observed.settings.tools_image.as_deref()) {
         Some(image) => template.with_tools(image),
         None => template,

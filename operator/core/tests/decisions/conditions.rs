@@ -69,9 +69,9 @@ fn refused_pods() -> Observed {
         message: Some("exceeded quota: gpus".into()),
         ..DeploymentCondition::default()
     };
-    let mut workload = observed.workload.as_deref().cloned().unwrap();
+    let mut workload = observed.workload.clone().unwrap();
     workload.status = Some(DeploymentStatus { conditions: Some(vec![failure]), ..DeploymentStatus::default() });
-    Observed { workload: Some(Arc::new(workload)), ..observed }
+    Observed { workload: Some(workload), ..observed }
 }
 
 fn of_the_spec() -> Vec<Case> {

@@ -218,7 +218,7 @@ fn a_new_operator_does_not_restart_engines() {
     let label = "/spec/template/metadata/labels/deepseek-operator.io~1revision";
     assert_eq!(first.pointer(label), second.pointer(label), "the program that helps is no part of the revision");
     let mut running = observed(Some("operator:2"));
-    running.workload = Some(std::sync::Arc::new(typed::<Deployment>(&first)));
+    running.workload = Some(typed::<Deployment>(&first));
     assert_eq!(
         child(&plan(&deployment, &running), ChildKind::Deployment).unwrap(),
         first,
