@@ -136,7 +136,7 @@ pub fn with_gateways(observed: Observed) -> Observed {
 
 /// What follows when a plan was applied.
 pub fn applied(observed: &Observed, plan: &Plan) -> Observed {
-    let workload = child(plan, ChildKind::Deployment).map(|body| Arc::new(typed::<Deployment>(&body)));
+    let workload = child(plan, ChildKind::Deployment).map(|body| typed::<Deployment>(&body));
     Observed { workload, ..observed.clone() }
 }
 
