@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use serde_json::json;
 
 use crate::deployed::{Deployed, TOLD};
 use crate::fixtures::{TINY, real};
@@ -41,7 +42,9 @@ impl Rig {
         world.operator.install().await?;
         own_nodes::add(world.cluster.needed_lab()?).await?;
         let namespace = world.namespace(name).await?;
-        let chat = namespace.apply(&real("chat", &world.options).on(PRODUCT).times(2)).await?;
+        // llama.cpp keeps what long streams have said, here in the memory of the host
+        let roomy = json!({"resources": {"memory": "512Mi"}});
+        let chat = namespace.apply(&real("chat", &world.options).on(PRODUCT).times(2).but(roomy)).await?;
         chat.is_ready().await?;
         chat.answers(TINY).await?;
         Ok(Self { world, chat })
