@@ -16,6 +16,7 @@ use crate::account::{Account, Ending};
 use crate::events::Events;
 use crate::health::Signal;
 use crate::line::Line;
+use crate::reader;
 use crate::refusal::Refusal;
 use crate::replica::Place;
 use crate::said::Said;
@@ -257,7 +258,9 @@ impl Body for Answer {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.poll_data(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        let piece = self.poll_data(cx);
+        reader::asked(piece.is_ready());
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod probe;
 pub mod proxy;
 pub mod rate;
+mod reader;
 pub mod ready;
 pub mod refusal;
 pub mod replica;

@@ -28,6 +28,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::proxy::Worker;
+use crate::reader::while_read;
 use crate::scene::Shared;
 use crate::socket::of_client;
 use crate::tls::Tls;
@@ -198,7 +199,7 @@ impl Host {
 }
 
 fn builder(limits: &Limits) -> Builder<Local> {
-    let mut builder = Builder::new(Local);
+    let mut builder = Builder::new(Local { unread: Duration::from_millis(limits.arrival) });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -216,15 +217,18 @@ fn builder(limits: &Limits) -> Builder<Local> {
     builder
 }
 
-/// Runs what hyper spawns on the worker's own thread.
+/// Runs what hyper spawns, each stream of HTTP/2, on the worker's own thread.
 #[derive(Clone, Copy)]
-struct Local;
+struct Local {
+    /// Longest time that a client may leave an answer unread.
+    unread: Duration,
+}
 
 impl<F> Executor<F> for Local
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        spawn_local(future);
+        spawn_local(while_read(future, self.unread));
     }
 }

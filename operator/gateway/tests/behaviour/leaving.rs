@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use deepseek_core::gateway::{GatewayConfig, Limits};
 use deepseek_gateway::keys::Keys;
+use http_body_util::BodyExt;
+use tokio::net::TcpStream;
 
-use crate::client::{asking, http2};
-use crate::engine::{Engine, Step, chunk, stream_head, token};
+use crate::client::{asking, http2, text};
+use crate::engine::{Engine, Step, chunk, completion, stream_head, token};
 use crate::gate::{ASK, Gate, STREAM, config, eventually, post};
 
 /// With limits that nobody reaches here.
@@ -54,7 +56,7 @@ async fn over_http_2_where_only_the_stream_is_reset() {
     for body in [ASK, STREAM] {
         for engine in engines() {
             let gate = patient(&engine, 1);
-            let stream = tokio::net::TcpStream::connect(gate.address).await.unwrap();
+            let stream = TcpStream::connect(gate.address).await.unwrap();
             let (mut sender, connection) = http2(stream).await;
             let answer = tokio::spawn(sender.send_request(asking(body)));
             eventually("it is asked", || engine.seen().len() == 1);
@@ -88,11 +90,15 @@ fn out_of_the_queue() {
     }
 }
 
+/// More than all buffers on its way hold.
+fn flood() -> Vec<Step> {
+    let piece = chunk(&token(&"x".repeat(8 << 10)));
+    std::iter::once(Step::Send(stream_head())).chain((0..4000).map(|_| Step::Send(piece.clone()))).collect()
+}
+
 #[test]
 fn who_does_not_read_what_it_asked_for_is_given_up() {
-    let flood = chunk(&token(&"x".repeat(8 << 10)));
-    let script = std::iter::once(Step::Send(stream_head())).chain((0..4000).map(|_| Step::Send(flood.clone())));
-    let engine = Engine::with(vec![script.collect()]);
+    let engine = Engine::with(vec![flood()]);
     let limits = Limits { arrival: 500, silence: 60_000, ..config().limits };
     let gate = Gate::with(GatewayConfig { limits, ..config() }, Keys::default(), &[&engine]);
     let open = gate.send(&post(STREAM));
@@ -101,4 +107,21 @@ fn who_does_not_read_what_it_asked_for_is_given_up() {
     assert_eq!(gate.shared.scene().replicas[0].running(), 1, "there is more than the buffers hold");
     eventually("its place is free", || gate.shared.scene().replicas[0].running() == 0);
     drop(open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_one_stream_of_http_2_loses_that_one() {
+    let engine = Engine::with(vec![flood(), vec![Step::Send(completion("well"))]]);
+    let limits = Limits { arrival: 500, silence: 60_000, ..config().limits };
+    let gate = Gate::with(GatewayConfig { limits, ..config() }, Keys::default(), &[&engine]);
+    let (mut sender, _connection) = http2(TcpStream::connect(gate.address).await.unwrap()).await;
+    let unread = sender.send_request(asking(STREAM)).await.unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(gate.shared.scene().replicas[0].running(), 1, "there is more than the buffers hold");
+    eventually("its place is free", || gate.shared.scene().replicas[0].running() == 0);
+    eventually("it is counted", || gate.counts("ending=\"cancelled\""));
+    let other = sender.send_request(asking(ASK)).await.unwrap();
+    assert!(text(other).await.contains("well"), "the connection goes on");
+    let end = unread.into_body().collect().await;
+    assert!(end.is_err(), "half an answer is not taken for the whole");
 }
