@@ -31,7 +31,7 @@ impl Cluster {
     pub async fn reach(options: &Options) -> Result<Self> {
         match &options.context {
             Some(name) => Self::of_context(name, options.kubeconfig.clone()).await,
-            None => Self::of_lab(Lab::start(options.keep).await?).await,
+            None => Self::of_lab(Lab::start(&options.lab, options.keep).await?).await,
         }
     }
 

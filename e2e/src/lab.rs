@@ -42,10 +42,9 @@ impl Lab {
     ///
     /// # Errors
     /// When something is missing or does not start; the lab is taken down again.
-    pub async fn start(keep: bool) -> Result<Self> {
+    pub async fn start(id: &str, keep: bool) -> Result<Self> {
         let archives = archives()?;
-        let id = std::env::var("LAB_ID").unwrap_or_else(|_| "e2e".to_owned());
-        let mut lab = Self { id, keep, leash: Mutex::default() };
+        let mut lab = Self { id: id.to_owned(), keep, leash: Mutex::default() };
         say(format_args!("starting lab {}", lab.id));
         lab.raise().await?;
         if let Err(error) = lab.fill(&archives).await {

@@ -6,8 +6,7 @@ use clap::Parser;
 
 /// Runs the operator on real Kubernetes and tells how each scenario went.
 ///
-/// Without --context it starts a lab of its own (e2e/lab), which ends with this program. LAB_ID tells labs apart. With CI set
-/// in the environment, a skipped scenario is a failure. e2e/lab/README.md tells what runs on a cluster of yours.
+/// Without --context it starts a lab of its own (e2e/lab), which ends with this program. With CI set in the environment, a skipped scenario is a failure. e2e/lab/README.md tells what runs on a cluster of yours.
 #[derive(Parser, Clone, Debug)]
 #[command(version, about)]
 #[allow(clippy::doc_markdown, reason = "the docs of fields are the text of --help, which is no Markdown")]
@@ -31,6 +30,9 @@ pub struct Options {
     /// Installs nothing: an operator runs already in this namespace. What stops or counts it is skipped.
     #[arg(long, value_name = "NAMESPACE")]
     pub installed: Option<String>,
+    /// Tells the lab from others; 1 to 6 lower-case letters and digits. Without meaning beside --context.
+    #[arg(long, value_name = "ID", env = "LAB_ID", default_value = "e2e")]
+    pub lab: String,
     /// Image of the operator.
     #[arg(long, default_value = "lab.local/deepseek-operator:dev")]
     pub operator_image: String,

@@ -32,13 +32,15 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Builds it up.
+    /// Builds it up, in a lab of its own: the id of that is that of the environment, with something behind it.
     ///
     /// # Errors
     /// When something does not come up.
-    pub async fn set_up(name: &str) -> Result<Self> {
+    pub async fn set_up(name: &str, suffix: &str) -> Result<Self> {
         // no flags: those of the scenarios have other meanings
-        let world = World::new(Options::parse_from([name])).await?;
+        let mut options = Options::parse_from([name]);
+        options.lab.push_str(suffix);
+        let world = World::new(options).await?;
         world.operator.install().await?;
         own_nodes::add(world.cluster.needed_lab()?).await?;
         let namespace = world.namespace(name).await?;

@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(cli: &Cli) -> Result<()> {
-    let rig = Rig::set_up("nodeloss").await?;
+    let rig = Rig::set_up("nodeloss", "").await?;
     let measured = rounds(cli, &rig).await;
     rig.take_down().await?;
     write(cli, &measured?).await

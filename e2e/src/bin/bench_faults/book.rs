@@ -71,7 +71,7 @@ impl Book {
 
     fn table(&self, commit: &str) -> String {
         let mut table = format!(
-            "Commit {commit}, {}; {} requests a second, and four long streams under way; up to {} rounds. *Gap*: from the fault until \
+            "Commit {commit}, {}; {} requests a second (a fifth of that for faults of all nodes and of the API server), and four long streams under way; {} rounds. *Gap*: from the fault until \
              the last request was sent that was not answered, the worst of all rounds. *Cut and told*: streams under way that ended with an \
              error event; *broken off*: without one. Sums and maxima are of all rounds.\n\n\
              | Fault | Rounds | Worst gap, s | Requests lost | Streams cut and told | Streams broken off | Longest wait for an answer, s | What happens |\n\

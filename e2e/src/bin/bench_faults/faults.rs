@@ -17,9 +17,40 @@ pub struct Fault {
     pub answer: &'static str,
     /// How long it lasts.
     pub lasts: Duration,
-    /// How often it is made at most: the long ones less often.
-    pub rounds: u32,
+    /// In which lab it is made.
+    pub lane: Lane,
     kind: Kind,
+}
+
+/// Labs side by side, with faults of about the same length in each. Long ones have few clients: they last for an hour beside the
+/// short ones, which need the processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Seconds, in one place.
+    Short,
+    /// A minute, at all nodes.
+    Nodes,
+    /// Five minutes, at the control plane.
+    ControlPlane,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Short, Self::Nodes, Self::ControlPlane];
+
+    /// What its lab has behind the id of the environment.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Short => "",
+            Self::Nodes => "n",
+            Self::ControlPlane => "c",
+        }
+    }
+
+    /// Requests a second, when the short ones have so many.
+    pub fn per_second(self, short: u32) -> u32 {
+        if self == Self::Short { short } else { short.div_ceil(5) }
+    }
 }
 
 enum Kind {
@@ -41,22 +72,21 @@ enum Kind {
 
 /// All of them.
 pub fn all() -> Vec<Fault> {
-    let fault = |name, told, answer, seconds, rounds, kind| Fault {
+    let fault = |name, told, answer, seconds, lane, kind| Fault {
         name,
         told,
         answer,
         lasts: Duration::from_secs(seconds),
-        rounds,
+        lane,
         kind,
     };
-    let often = u32::MAX;
     vec![
         fault(
             "engine-killed",
             "an engine's process is killed",
             "refused connections: out at once; what nobody has seen is sent to another replica",
             8,
-            often,
+            Lane::Short,
             Kind::Engine("kill-container"),
         ),
         fault(
@@ -64,7 +94,7 @@ pub fn all() -> Vec<Fault> {
             "an engine is frozen (SIGSTOP): it takes connections and says nothing",
             "three probes fail: whoever waits for its first byte is served by another replica",
             25,
-            often,
+            Lane::Short,
             Kind::Engine("freeze-container"),
         ),
         fault(
@@ -72,7 +102,7 @@ pub fn all() -> Vec<Fault> {
             "a gateway's process is killed",
             "its connections are reset; the next ones go to the other gateway",
             8,
-            often,
+            Lane::Short,
             Kind::Gateway("kill-container"),
         ),
         fault(
@@ -80,16 +110,23 @@ pub fn all() -> Vec<Fault> {
             "an engine's node loses its power",
             "probes fail, the node is suspect within 3 s, the replica is started on the spare node",
             25,
-            often,
+            Lane::Short,
             Kind::Node("power"),
         ),
-        fault("cable", "an engine's node loses its network: a black hole", "the same", 25, often, Kind::Node("cable")),
+        fault(
+            "cable",
+            "an engine's node loses its network: a black hole",
+            "the same",
+            25,
+            Lane::Short,
+            Kind::Node("cable"),
+        ),
         fault(
             "leader-power",
             "the node of the operator's leader loses its power, and with it perhaps a gateway",
             "the other replica leads after 6 s and has been listening all the while; gateways need neither of them",
             30,
-            often,
+            Lane::Short,
             Kind::LeaderNode("power"),
         ),
         fault(
@@ -97,7 +134,7 @@ pub fn all() -> Vec<Fault> {
             "every kubelet is cut from the API server for 75 s: Kubernetes calls all nodes NotReady",
             "nothing: what answers probes is used",
             75,
-            3,
+            Lane::Nodes,
             Kind::AllKubelets,
         ),
         fault(
@@ -105,7 +142,7 @@ pub fn all() -> Vec<Fault> {
             "every kubelet is frozen for 75 s: Kubernetes calls all nodes NotReady, and Services lead to none of their Pods",
             "the operator leads to gateways that answer by a slice of its own",
             75,
-            3,
+            Lane::Nodes,
             Kind::AllNodes("freeze-kubelet"),
         ),
         fault(
@@ -113,7 +150,7 @@ pub fn all() -> Vec<Fault> {
             "the API server is stopped for five minutes",
             "nothing: gateways know their engines and go on",
             300,
-            1,
+            Lane::ControlPlane,
             Kind::Cluster("stop-api"),
         ),
     ]
