@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deepseek_core::demand::{ASKED, Demand};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -20,6 +21,8 @@ pub trait Prober: Send + Sync + 'static {
     fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>>;
     /// Asks the gateway at this address whether it is ready; says what it lacks.
     fn ask_gateway<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<(), String>>;
+    /// Asks the gateway at this address for its load; says why there is no answer that can be.
+    fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>>;
     /// Whether anybody is there, if only to refuse the connection.
     fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool>;
 }
@@ -48,6 +51,18 @@ impl Prober for OpenAi {
         Box::pin(async move {
             let (status, said) = exchange(&self.client, http::Method::GET, address, "/readyz", None).await?;
             if status.is_success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).trim().to_owned()) }
+        })
+    }
+
+    fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>> {
+        Box::pin(async move {
+            let path = format!("/demand?seconds={ASKED}");
+            let (status, said) = exchange(&self.client, http::Method::GET, address, &path, None).await?;
+            if !status.is_success() {
+                return Err(format!("GET /demand answers HTTP {}", status.as_u16()));
+            }
+            let demand: Demand = serde_json::from_slice(&said).map_err(|error| format!("GET /demand: {error}"))?;
+            demand.check().map(|()| demand)
         })
     }
 
