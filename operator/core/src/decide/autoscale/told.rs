@@ -189,7 +189,9 @@ pub(super) fn verdicts(conditions: &Conditions, hold: Option<&Hold>) -> Vec<Verd
     let said = each.into_iter().filter_map(|(condition, said)| spoken(condition, said.as_ref()?));
     match hold.map(in_words) {
         None => said.collect(),
-        Some(instead) => said.filter(|verdict| verdict.condition != instead.condition).chain([instead.clone()]).collect(),
+        Some(instead) => {
+            said.filter(|verdict| verdict.condition != instead.condition).chain([instead.clone()]).collect()
+        }
     }
 }
 
