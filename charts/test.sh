@@ -179,6 +179,7 @@ ok "the operator's rights are exactly these" holds default '
     kind("ClusterRole") | map(select(.metadata.name == "operator-deepseek-operator"))[0].rules
     | [.[] | .apiGroups[] as $g | .resources[] as $r | .verbs[] | "\($g)/\($r) \(.)"] | sort == ([
         (["get", "list", "watch"][] | "deepseek-operator.io/deepseekdeployments \(.)"),
+        "deepseek-operator.io/deepseekdeployments/scale get", "deepseek-operator.io/deepseekdeployments/scale patch",
         "deepseek-operator.io/deepseekdeployments/status patch", "deepseek-operator.io/deepseekdeployments/finalizers update",
         (["apps/deployments", "/services", "policy/poddisruptionbudgets", "/configmaps", "/serviceaccounts", "rbac.authorization.k8s.io/roles",
           "rbac.authorization.k8s.io/rolebindings", "networking.k8s.io/networkpolicies"][] as $r | ["list", "watch", "create", "patch", "delete"][] | "\($r) \(.)"),

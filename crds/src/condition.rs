@@ -24,6 +24,11 @@ macro_rules! words {
                 }
             }
 
+            /// The one that is written so.
+            pub fn find(word: &str) -> Option<Self> {
+                Self::KNOWN.iter().copied().find(|known| known.as_str() == word)
+            }
+
             /// What it means.
             pub fn sentence(self) -> &'static str {
                 match self {
@@ -53,6 +58,9 @@ words! {
         Ready = "Every replica of the current spec answers; the summary of all others.",
         Reconciling = "The operator is still working on the current generation; absent otherwise.",
         Stalled = "The current generation cannot be reached without a change by somebody; absent otherwise.",
+        AbleToScale = "The number of replicas can be read and written; absent where nothing scales.",
+        ScalingActive = "There is a recommendation, and it is followed; absent where nothing scales.",
+        ScalingLimited = "The recommendation is not followed in full; absent where nothing scales.",
     }
 }
 
@@ -99,6 +107,25 @@ words! {
         NodeLost = "A node is lost; what ran there is replaced where there is room, or waits for it.",
         AllReplicasAnswer = "Every replica answered the canary.",
         SomeReplicasAnswer = "Some replicas answered the canary, not all.",
+        SucceededGetScale = "The number of replicas could be read.",
+        ReadyForNewScale = "The recommendation may be followed at once.",
+        ScaleDownStabilized = "More was needed not long ago, so that nothing goes down yet.",
+        ScaleUpStabilized = "Less was needed not long ago, so that nothing goes up yet.",
+        SucceededRescale = "The number of replicas was just changed.",
+        FailedUpdateScale = "The API server did not take another number of replicas.",
+        ConflictingController = "Somebody else writes spec.replicas again and again; the operator leaves it alone for ten minutes after the last time.",
+        ValidMetricFound = "A recommendation could be made.",
+        FailedGetExternalMetric = "A metric is not known, or only in part: nothing goes down, and what is known may still raise.",
+        StaleMetrics = "The gateways tell of nothing new: nothing goes down.",
+        ScalingDisabled = "spec.replicas was set to 0 by hand: nothing scales until it is raised.",
+        AutoscalingPaused = "The annotation deepseek-operator.io/autoscaling-paused is true: the number of replicas is left alone.",
+        ExternalAutoscaler = "spec.autoscaling.mode is External: somebody else sets the number of replicas.",
+        DesiredWithinRange = "The recommendation is within all limits.",
+        TooFewReplicas = "The recommendation is below minReplicas.",
+        TooManyReplicas = "The recommendation is above maxReplicas.",
+        ScaleUpLimit = "The policies allow no faster way up.",
+        ScaleDownLimit = "The policies allow no faster way down.",
+        RolloutFreeze = "Nothing goes down while replicas of an older spec are being replaced.",
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Where clients are served.
     #[arg(long, default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
-    /// Where /healthz, /readyz, /metrics, /capacity and /debug/state are served.
+    /// Where /healthz, /readyz, /metrics, /demand, /capacity and /debug/state are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     admin: SocketAddr,
     /// A replica, as NAME=ADDRESS:PORT; may be given several times. For use without Kubernetes.

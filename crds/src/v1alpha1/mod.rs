@@ -1,6 +1,8 @@
 //! `deepseek-operator.io/v1alpha1`: the root object; each noun of the spec has its own file.
 
 mod accelerator;
+mod autoscaling;
+mod autoscaling_status;
 mod engine;
 mod gateway;
 mod model;
@@ -11,6 +13,14 @@ mod shutdown;
 mod status;
 
 pub use accelerator::{Accelerator, AcceleratorChoice, Cpu};
+pub use autoscaling::{
+    Autoscaling, ColdStart, ExternalMetric, MetricIdentifier, MetricName, MetricTarget, MetricType, PolicyType,
+    ScalingBehavior, ScalingMetric, ScalingMode, ScalingPolicy, ScalingRules, ScalingTarget, SelectPolicy, Switch,
+    TargetType,
+};
+pub use autoscaling_status::{
+    AutoscalingStatus, ColdStartStatus, ExternalMetricStatus, MetricStatus, MetricValueStatus, ScalingDecision,
+};
 pub use engine::{Engine, EngineType, EnvVar};
 pub use gateway::{
     Authentication, Gateway, GatewayClient, GatewayLimits, GatewayResources, GatewayTls, PriorityClass, Routing,
@@ -63,6 +73,24 @@ use serde::{Deserialize, Serialize};
         description = "Replicas wanted."
     ),
     printcolumn(
+        name = "Targets",
+        type_ = "string",
+        json_path = ".status.autoscaling.targets",
+        description = "What each replica gets, and what it should get; of those that scale with the load."
+    ),
+    printcolumn(
+        name = "Min",
+        type_ = "integer",
+        json_path = ".spec.autoscaling.minReplicas",
+        description = "The least number of replicas."
+    ),
+    printcolumn(
+        name = "Max",
+        type_ = "integer",
+        json_path = ".spec.autoscaling.maxReplicas",
+        description = "The greatest number of replicas."
+    ),
+    printcolumn(
         name = "Engine",
         type_ = "string",
         json_path = ".status.placement.engine",
@@ -108,6 +136,12 @@ use serde::{Deserialize, Serialize};
     .message(
         "spec.model.source is required for the engine LlamaCpp; set spec.model.source.persistentVolumeClaim or \
          spec.model.source.image, or choose another spec.engine.type"
+    ),
+    validation = Rule::new(
+        "!has(self.autoscaling) || !has(self.gateway) || self.gateway.replicas > 0"
+    )
+    .message(
+        "spec.autoscaling goes by what gateways count, and spec.gateway.replicas is 0; raise it, or remove spec.autoscaling"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -123,10 +157,15 @@ pub struct DeepSeekDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accelerator: Option<Accelerator>,
 
-    /// Number of whole engines that serve. Unit: replicas, 0 to 1000. Default: 1. Example: 2.
+    /// Number of whole engines that serve. Where there is spec.autoscaling, leave it out: the operator writes it, and 0 by hand
+    /// pauses that until it is raised again. Unit: replicas, 0 to 1000. Default: 1. Example: 2.
     #[serde(default = "one_replica")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
+
+    /// How the number of replicas follows the load. Default: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// Memory and processors of one replica, beside its accelerators.
     #[serde(default, skip_serializing_if = "Option::is_none")]

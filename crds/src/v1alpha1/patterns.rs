@@ -9,6 +9,9 @@ pub const DURATION: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
 /// A Kubernetes quantity of processors.
 pub const CORES: &str = r"^[0-9]+(\.[0-9]+)?m?$";
 
+/// A Kubernetes quantity of whatever is counted.
+pub const NUMBER: &str = r"^[0-9]+(\.[0-9]+)?(m|k|M)?$";
+
 /// A Kubernetes quantity of bytes.
 pub const BYTES: &str = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$";
 

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::autoscaling_status::AutoscalingStatus;
+
 /// What the operator saw. Only the operator writes it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +42,10 @@ pub struct DeepSeekDeploymentStatus {
     /// Where and how it runs, with every default filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementStatus>,
+
+    /// What is known of scaling; absent where nothing scales.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<AutoscalingStatus>,
 
     /// The state in the form of Kubernetes conditions; `Ready` sums it up. Unit: conditions, at most 32, one of each type.
     /// Default: `Ready` is Unknown, with reason Pending, until the operator has seen the object. Example: [{type: Ready,

@@ -3,6 +3,7 @@
 //! Phases follow one another, lanes of a phase run side by side, and the scenarios of a lane follow one another. Side by side
 //! run those that leave the operator, the nodes and each other alone; what wants the scarce accelerator shares a lane.
 
+mod autoscaling;
 mod bad_input;
 mod by_hand;
 mod delete;
@@ -159,6 +160,12 @@ fn side_by_side() -> Phase {
 
 fn disturbing() -> Lane {
     vec![
+        scenario!(
+            autoscaling,
+            "autoscaling",
+            ANY,
+            "from 1 to 10 requests per second, five replicas are wanted within 20 s; two who scale are one too many"
+        ),
         scenario!(undecodable, "undecodable", DEFINITION, "an object that cannot be read does not blind the operator"),
         scenario!(placement, "placement", RACKS, "simulated racks: what fits where, and how many"),
         scenario!(killed, "killed", OPERATOR, "the operator is killed under load, and no request is lost"),

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use deepseek_crds::condition::{ConditionType, Reason};
 use serde_json::json;
 
-use crate::deployed::TOLD;
+use crate::deployed::{STARTED, TOLD};
 use crate::fixtures::{real, simulated};
 use crate::namespace::Namespace;
 use crate::wait::stays;
@@ -14,10 +14,16 @@ use crate::wait::stays;
 /// As the issue promises it.
 const REST: Duration = Duration::from_secs(60);
 
-/// Ready, suspended, refused and without a place: none of them is written about for 60 s, whatever the neighbours do.
+/// Ready, scaling under a load that does not change, suspended, refused and without a place: none of them is written about for 60 s, whatever the neighbours do.
 pub async fn tell(namespace: Namespace) -> Result<()> {
     let options = &namespace.world.options;
-    let ready = [simulated("many").times(2), real("real", options), real("on-gpu", options).on("nvidia-h100")];
+    let scaling = json!({"autoscaling": {"maxReplicas": 3, "target": {"concurrency": "4"}}});
+    let ready = [
+        simulated("many").times(2),
+        real("real", options),
+        real("on-gpu", options).on("nvidia-h100"),
+        simulated("scaling").but(scaling),
+    ];
     let suspended = simulated("suspended").but(json!({"suspend": true}));
     let refused = simulated("refused").but(json!({"model": {"name": "no-such-model"}}));
     let placeless = simulated("placeless").on("nvidia-gb300");
@@ -28,6 +34,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     for wanted in &ready {
         deployed(&wanted.name).is_ready().await?;
     }
+    deployed("scaling").says(ConditionType::ScalingActive, "True", Reason::ValidMetricFound, STARTED).await?;
     deployed("suspended").says(ConditionType::Ready, "False", Reason::Suspended, TOLD).await?;
     deployed("refused").says(ConditionType::Accepted, "False", Reason::UnknownModel, TOLD).await?;
     deployed("placeless").says(ConditionType::Placed, "False", Reason::NoMatchingNode, TOLD).await?;

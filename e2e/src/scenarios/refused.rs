@@ -12,7 +12,7 @@ type Case = (&'static str, Value, &'static [&'static str]);
 /// Everything that the schema and its rules can tell.
 pub async fn tell(namespace: Namespace) -> Result<()> {
     let mut wrong = Vec::new();
-    for (name, change, words) in cases().into_iter().chain(long_texts()) {
+    for (name, change, words) in cases().into_iter().chain(of_scaling()).chain(long_texts()) {
         if let Err(error) = is_refused(&namespace, &simulated("chat").but(change), words).await {
             wrong.push(format!("{name}: {error:#}"));
         }
@@ -113,6 +113,83 @@ fn cases() -> Vec<Case> {
             "no cache per token",
             json!({"model": {"custom": {"weightBytes": "1Gi", "kvBytesPerToken": 0, "maxContextLength": 4096}}}),
             &["spec.model.custom.kvBytesPerToken", "greater than or equal to 1"],
+        ),
+    ]
+}
+
+fn of_scaling() -> Vec<Case> {
+    let with = |autoscaling: Value| json!({"autoscaling": autoscaling});
+    let target = || json!({"requestsPerSecond": "2"});
+    let metric = |name: &str, kind: &str| {
+        let target = json!({"type": kind, "averageValue": "2"});
+        json!([{"type": "External", "external": {"metric": {"name": name}, "target": target}}])
+    };
+    vec![
+        (
+            "least above most",
+            with(json!({"minReplicas": 3, "maxReplicas": 2, "target": target()})),
+            &["spec.autoscaling.minReplicas is above", "lower minReplicas or raise maxReplicas"],
+        ),
+        ("no most", with(json!({"target": target()})), &["spec.autoscaling.maxReplicas", "Required"]),
+        (
+            "zero as the least",
+            with(json!({"minReplicas": 0, "maxReplicas": 2, "target": target()})),
+            &["spec.autoscaling.minReplicas", "greater than or equal to 1"],
+        ),
+        ("nothing to scale by", with(json!({"maxReplicas": 2})), &["nothing to scale by", "requestsPerSecond: \"2\""]),
+        (
+            "empty target",
+            with(json!({"maxReplicas": 2, "target": {}})),
+            &["spec.autoscaling.target is empty", "concurrency"],
+        ),
+        (
+            "target and metrics",
+            with(
+                json!({"maxReplicas": 2, "target": target(), "metrics": metric("deepseek_requests_queued", "AverageValue")}),
+            ),
+            &["short form of spec.autoscaling.metrics", "remove one"],
+        ),
+        (
+            "target of zero",
+            with(json!({"maxReplicas": 2, "target": {"concurrency": "0.0"}})),
+            &["spec.autoscaling.target.concurrency", "must be above 0", "raise it"],
+        ),
+        (
+            "negative target",
+            with(json!({"maxReplicas": 2, "target": {"queued": "-1"}})),
+            &["spec.autoscaling.target.queued"],
+        ),
+        (
+            "target that is no number",
+            with(json!({"maxReplicas": 2, "target": {"tokensPerSecond": "NaN"}})),
+            &["spec.autoscaling.target.tokensPerSecond"],
+        ),
+        (
+            "metric that nobody counts",
+            with(json!({"maxReplicas": 2, "metrics": metric("cpu", "AverageValue")})),
+            &["spec.autoscaling.metrics[0].external.metric.name", "deepseek_requests_per_second"],
+        ),
+        (
+            "target of a kind that shrinks",
+            with(json!({"maxReplicas": 2, "metrics": metric("deepseek_requests_queued", "Value")})),
+            &["spec.autoscaling.metrics[0].external.target.type", "AverageValue"],
+        ),
+        (
+            "window of a day",
+            with(
+                json!({"maxReplicas": 2, "target": target(), "behavior": {"scaleDown": {"stabilizationWindowSeconds": 86400}}}),
+            ),
+            &["spec.autoscaling.behavior.scaleDown.stabilizationWindowSeconds", "less than or equal to 3600"],
+        ),
+        (
+            "no policy",
+            with(json!({"maxReplicas": 2, "target": target(), "behavior": {"scaleUp": {"policies": []}}})),
+            &["spec.autoscaling.behavior.scaleUp.policies", "at least 1"],
+        ),
+        (
+            "scaling without a gateway",
+            json!({"autoscaling": {"maxReplicas": 2, "target": target()}, "gateway": {"replicas": 0}}),
+            &["spec.gateway.replicas is 0", "raise it, or remove spec.autoscaling"],
         ),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deepseek_core::demand::{ASKED, Demand};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -20,6 +21,8 @@ pub trait Prober: Send + Sync + 'static {
     fn ask<'a>(&'a self, address: &'a str, served: &'a [String]) -> BoxFuture<'a, Result<(), String>>;
     /// Asks the gateway at this address whether it is ready; says what it lacks.
     fn ask_gateway<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<(), String>>;
+    /// Asks the gateway at this address for its load; says why there is no answer that can be.
+    fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>>;
     /// Whether anybody is there, if only to refuse the connection.
     fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool>;
 }
@@ -51,6 +54,17 @@ impl Prober for OpenAi {
         })
     }
 
+    fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>> {
+        Box::pin(async move {
+            let path = format!("/demand?seconds={ASKED}");
+            let (status, said) = exchange(&self.client, http::Method::GET, address, &path, None).await?;
+            if !status.is_success() {
+                return Err(format!("GET /demand answers HTTP {}", status.as_u16()));
+            }
+            demand_of(&said)
+        })
+    }
+
     fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             match tokio::time::timeout(limit, TcpStream::connect(address)).await {
@@ -61,6 +75,13 @@ impl Prober for OpenAi {
             }
         })
     }
+}
+
+/// What a gateway tells, if it can be.
+fn demand_of(said: &[u8]) -> Result<Demand, String> {
+    let demand: Demand = serde_json::from_slice(said).map_err(|error| format!("GET /demand: {error}"))?;
+    demand.check().map_err(|why| format!("GET /demand: {why}"))?;
+    Ok(demand)
 }
 
 /// The served names are listed, and a token comes.
@@ -163,6 +184,23 @@ mod tests {
         assert!(a_token(&token).is_ok());
         let words = json!({"choices": [{"finish_reason": "stop", "message": {"reasoning_content": "Hm"}}]});
         assert!(a_token(&words).is_ok());
+    }
+
+    #[test]
+    fn a_load_that_cannot_be_is_no_load() {
+        let told = |arrivals: &str, queued: &str| {
+            let text = format!(
+                r#"{{"seconds":9,"arrivals":{arrivals},"served":[0],"tokens":[0],"inFlight":[0],"queued":{queued},"later":1}}"#
+            );
+            demand_of(text.as_bytes())
+        };
+        assert!(told("[7]", "[0]").is_ok_and(|demand| demand.arrivals == [7]));
+        for (arrivals, queued) in [("[-1]", "[0]"), ("[NaN]", "[0]"), ("[1.5]", "[0]"), ("[5000000000]", "[0]"), ("[1e9]", "[0]")] {
+            assert!(told(arrivals, queued).is_err(), "{arrivals}");
+        }
+        assert!(told("[2000000]", "[0]").unwrap_err().contains("2000000 requests in a second"));
+        assert!(told("[1]", "[]").unwrap_err().contains("not of the same length"));
+        assert!(demand_of(b"<html>").is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //! | what we wrote and the stores do not show yet | [`memory`] |
 //! | how the status and events are written, and how often | [`report`], [`pace`] |
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
+//! | how gateways are asked for the load | [`sense`] |
+//! | how the number of replicas follows it | [`scaler`] |
 //! | which Pods are ours, and how they are | [`ours`] |
 //! | which nodes are silent, and who keeps Pods off them | [`silence`], `knock`, [`keep_off`] |
 //! | who may write | [`lease`] |
@@ -38,7 +40,9 @@ pub mod packed;
 pub mod reconcile;
 pub mod report;
 pub mod run;
+pub mod scaler;
 pub mod seen;
+pub mod sense;
 pub mod sentry;
 pub mod silence;
 pub mod wake;
@@ -46,5 +50,7 @@ pub mod watch;
 
 pub use run::{Options, run};
 
+/// Field manager of the number of replicas where it follows the load.
+pub const SCALE_MANAGER: &str = "deepseek-scale";
 /// Field manager of every object that the operator writes, and controller name in its events.
 pub const FIELD_MANAGER: &str = "deepseek-operator";

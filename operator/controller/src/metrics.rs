@@ -19,6 +19,10 @@ pub struct Metrics {
     pub removals: IntCounterVec,
     /// Nodes with Pods of ours that do not answer.
     pub silent_nodes: IntGauge,
+    /// Questions to gateways about the load, by result.
+    pub demands: IntCounterVec,
+    /// Changes of a number of replicas, by direction.
+    pub rescales: IntCounterVec,
     /// Whether this replica may write.
     pub leading: IntGauge,
     /// How often this replica began to lead.
@@ -43,6 +47,12 @@ impl Metrics {
         let canaries = counters("deepseek_canaries_total", "One-token requests to engines.", &["result"])?;
         let removals =
             counters("deepseek_removals_total", "Pods that gave way because their node is lost.", &["forced"])?;
+        let demands = counters("deepseek_demand_requests_total", "Questions to gateways about the load.", &["result"])?;
+        let rescales = counters(
+            "deepseek_rescales_total",
+            "Changes of a number of replicas that follows the load.",
+            &["direction"],
+        )?;
         let silent_nodes =
             IntGauge::new("deepseek_silent_nodes", "Nodes with Pods of deployments that do not answer.")?;
         registry.register(Box::new(silent_nodes.clone()))?;
@@ -65,6 +75,8 @@ impl Metrics {
             canaries,
             removals,
             silent_nodes,
+            demands,
+            rescales,
             leading,
             leaderships,
         })

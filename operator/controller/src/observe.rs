@@ -16,6 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::belonging::{Belonging, belonging};
 use crate::memory::Memory;
 use crate::ours::{is_led_to, is_ready};
+use crate::scaler::Scalings;
 use crate::seen::{SeenClaim, SeenContainer, SeenContainerStatus, SeenNode, SeenPod, whole_units};
 use crate::sentry::Canaries;
 use crate::silence::Silences;
@@ -26,6 +27,7 @@ pub struct Observer {
     stores: Stores,
     canaries: Canaries,
     silences: Silences,
+    scalings: Scalings,
     settings: Arc<Settings>,
     nodes: Mutex<Nodes>,
 }
@@ -74,8 +76,14 @@ fn held_by_node(pods: &[Arc<SeenPod>]) -> HashMap<&str, BTreeMap<String, i64>> {
 
 impl Observer {
     /// An observer of these stores.
-    pub fn new(stores: Stores, canaries: Canaries, silences: Silences, settings: Arc<Settings>) -> Self {
-        Self { stores, canaries, silences, settings, nodes: Mutex::default() }
+    pub fn new(
+        stores: Stores,
+        canaries: Canaries,
+        silences: Silences,
+        scalings: Scalings,
+        settings: Arc<Settings>,
+    ) -> Self {
+        Self { stores, canaries, silences, scalings, settings, nodes: Mutex::default() }
     }
 
     /// Everything around one deployment, at this moment.
@@ -90,6 +98,7 @@ impl Observer {
             leads_to: self.leads_to(&name, &namespace),
             pods: self.pods(&name, &namespace, Component::Engine),
             gateways: self.pods(&name, &namespace, Component::Gateway),
+            scaling: deployment.spec.autoscaling.as_ref().and_then(|_| self.scalings.of(deployment)),
             settings: self.settings.clone(),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use deepseek_core::decide::autoscale::told;
 use deepseek_core::observed::Observed;
 use deepseek_core::plan::{Applied, Child, Facts, Outcome, Resources};
 use deepseek_core::verdict::{Refusal, Verdict};
@@ -236,10 +237,16 @@ fn version(text: Option<&str>) -> u64 {
 }
 
 fn status(owner: &DeepSeekDeployment, report: &Report, before: &DeepSeekDeploymentStatus) -> DeepSeekDeploymentStatus {
-    let Facts { replicas, ready_replicas, ready, selector, endpoint, model, placement } = report.facts.clone();
+    let Facts { replicas, ready_replicas, ready, selector, endpoint, model, placement, autoscaling } =
+        report.facts.clone();
     let generation = owner.metadata.generation;
-    let conditions =
+    let mut conditions: Vec<_> =
         report.verdicts.iter().map(|verdict| condition(verdict, generation, report.now, &before.conditions)).collect();
+    // a new leader has not decided yet; what its predecessor has said still holds
+    let undecided = autoscaling.is_none() && owner.spec.autoscaling.is_some();
+    let about_scaling = |found: &&Condition| told::CONDITIONS.iter().any(|known| known.as_str() == found.type_);
+    conditions.extend(before.conditions.iter().filter(|_| undecided).filter(about_scaling).cloned());
+    let autoscaling = if undecided { before.autoscaling.clone() } else { autoscaling };
     DeepSeekDeploymentStatus {
         observed_generation: generation,
         replicas: Some(replicas),
@@ -249,6 +256,7 @@ fn status(owner: &DeepSeekDeployment, report: &Report, before: &DeepSeekDeployme
         endpoint: endpoint.or_else(|| before.endpoint.clone()),
         model: model.or_else(|| before.model.clone()),
         placement: placement.or_else(|| before.placement.clone()),
+        autoscaling,
         conditions,
     }
 }

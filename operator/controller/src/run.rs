@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::reconcile::{Attempts, Context, after_error, reconcile};
 use crate::report::{Reporter, recorder};
+use crate::scaler::{Scaler, Scalings};
 use crate::sentry::{Canaries, Rhythm, sentry};
 use crate::silence::{Silences, listen};
 use crate::wake::Waker;
@@ -103,7 +104,8 @@ pub async fn run_with(
     tasks.spawn(sentry(pods, seen, waker.clone(), metrics.clone(), options.rhythm, prober.clone()));
     let silences = Silences::default();
     let (pods, nodes) = (stores.pods.clone(), stores.nodes.clone());
-    tasks.spawn(listen(pods, nodes, silences.clone(), waker.clone(), metrics.clone(), clients.lease.clone(), prober));
+    let (waker_too, lease, prober_too) = (waker.clone(), clients.lease.clone(), prober.clone());
+    tasks.spawn(listen(pods, nodes, silences.clone(), waker_too, metrics.clone(), lease, prober_too));
 
     let (leads, leading) = watch::channel(None);
     let mut elector = Elector::new(clients.lease.clone(), options.claimant.clone());
@@ -114,7 +116,7 @@ pub async fn run_with(
         metrics: metrics.clone(),
         identity: options.claimant.identity.clone(),
     };
-    let parts = Parts { clients, options: options.clone(), stores, canaries, silences, memory, metrics, waker };
+    let parts = Parts { clients, options: options.clone(), stores, canaries, silences, memory, metrics, waker, prober };
 
     let ended = tokio::select! {
         error = admin::serve(options.admin, admin) => {
@@ -140,6 +142,7 @@ struct Parts {
     memory: Arc<Memory>,
     metrics: Arc<Metrics>,
     waker: Waker,
+    prober: Arc<dyn Prober>,
 }
 
 /// Works whenever this replica leads; otherwise only keeps its queue empty. Losing the lease drops all that is under way.
@@ -172,7 +175,9 @@ async fn lead(
 /// One term: every deployment once, then those that are woken.
 async fn term(parts: &Parts, leading: Arc<Leading>, woken: &mut UnboundedReceiver<ObjectRef<Guarded>>) {
     parts.waker.wake_all(&parts.stores.deployments);
-    let context = Arc::new(parts.context(leading));
+    let scalings = Scalings::default();
+    let context = Arc::new(parts.context(leading, scalings.clone()));
+    let scaler = parts.scaler(context.clone(), scalings);
     let queue = futures::stream::poll_fn(|cx| woken.poll_recv(cx)).map(Ok::<_, std::convert::Infallible>);
     let config = Config::default().concurrency(parts.options.concurrency).debounce(DEBOUNCE);
     let passes = applier(pass, after_error, context.clone(), parts.stores.deployments.clone(), queue, config);
@@ -185,6 +190,7 @@ async fn term(parts: &Parts, leading: Arc<Leading>, woken: &mut UnboundedReceive
     tokio::select! {
         () = passes => {}
         () = guard.lift(&context.leading, &parts.silences) => {}
+        () = scaler.attend() => {}
     }
 }
 
@@ -207,12 +213,31 @@ impl Parts {
         Guard::new(self.clients.work.clone(), self.stores.nodes.clone())
     }
 
-    fn context(&self, leading: Arc<Leading>) -> Context {
+    fn scaler(&self, context: Arc<Context>, scalings: Scalings) -> Scaler {
+        let client = self.clients.work.clone();
+        Scaler {
+            context,
+            scalings,
+            deployments: self.stores.deployments.clone(),
+            prober: self.prober.clone(),
+            waker: self.waker.clone(),
+            recorder: recorder(client.clone(), &self.options.claimant.identity),
+            client,
+        }
+    }
+
+    fn context(&self, leading: Arc<Leading>, scalings: Scalings) -> Context {
         let client = self.clients.work.clone();
         let settings = Arc::new(self.options.settings.clone());
         Context {
             leading,
-            observer: Observer::new(self.stores.clone(), self.canaries.clone(), self.silences.clone(), settings),
+            observer: Observer::new(
+                self.stores.clone(),
+                self.canaries.clone(),
+                self.silences.clone(),
+                scalings,
+                settings,
+            ),
             applier: Applier::new(client.clone(), self.stores.children.clone(), self.guard(), self.metrics.clone()),
             reporter: Reporter::new(client.clone(), recorder(client, &self.options.claimant.identity)),
             memory: self.memory.clone(),

@@ -7,11 +7,12 @@
 //! | one decision | [`decide`], one file each, the formula on top |
 //! | what is told to the user | [`verdict`] |
 //! | how a plan becomes Kubernetes objects | [`render`], one file per kind |
-//! | what a gateway is told | [`gateway`] |
+//! | what a gateway is told, and what it tells | [`gateway`], [`demand`] |
 //! | facts about models, accelerators and engines | [`catalogue`], dated data |
 
 pub mod catalogue;
 pub mod decide;
+pub mod demand;
 pub mod gateway;
 pub mod observed;
 pub mod plan;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
+use crate::decide::autoscale::told::Told;
 use crate::decide::node_loss::{NodeState, Watch};
 
 /// Everything that was seen, at one moment.
@@ -29,6 +30,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// The gateway's Pods.
     pub gateways: Vec<Pod>,
+    /// What was decided about scaling; `None` where nothing scales, or nothing was decided yet.
+    pub scaling: Option<Arc<Told>>,
     /// Settings of the operator that decisions depend on.
     pub settings: Arc<Settings>,
 }

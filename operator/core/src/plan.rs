@@ -4,7 +4,7 @@
 
 use deepseek_crds::DeepSeekDeployment;
 use deepseek_crds::condition::{ConditionType, Reason};
-use deepseek_crds::v1alpha1::{EndpointStatus, ModelStatus, PlacementStatus};
+use deepseek_crds::v1alpha1::{AutoscalingStatus, EndpointStatus, ModelStatus, PlacementStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub struct Facts {
     pub model: Option<ModelStatus>,
     /// The placement; `None` keeps what the status says.
     pub placement: Option<PlacementStatus>,
+    /// Scaling; `None` keeps what the status says, as long as it scales.
+    pub autoscaling: Option<AutoscalingStatus>,
 }
 
 /// The objects of one deployment. The state says what has happened to them.
@@ -343,6 +345,7 @@ impl Facts {
             endpoint: placement.map(|_| EndpointStatus { url: endpoint(owner) }),
             model: subject.accepted.map(model_status),
             placement: placement.zip(subject.accepted).map(|(p, a)| placement_status(p, a)),
+            autoscaling: subject.observed.scaling.as_ref().map(|scaling| scaling.status.clone()),
         }
     }
 }

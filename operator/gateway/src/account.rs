@@ -57,6 +57,8 @@ pub struct Account {
     last: Option<Instant>,
     logged: bool,
     metrics: Arc<Metrics>,
+    /// It asks for capacity.
+    demands: bool,
     ended: bool,
 }
 
@@ -78,7 +80,15 @@ impl Account {
             last: None,
             logged,
             metrics: metrics.clone(),
+            demands: false,
             ended: false,
+        }
+    }
+
+    /// It is understood, and asks for a place on a replica: once, however often it is tried.
+    pub fn accepted(&mut self) {
+        if self.route.infers && !std::mem::replace(&mut self.demands, true) {
+            self.metrics.load.arrived();
         }
     }
 
@@ -115,6 +125,9 @@ impl Account {
     pub fn close(&mut self, ending: Ending) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        if self.demands {
+            self.metrics.load.ended(ending, self.status);
         }
         let usage = self.said.usage;
         let (read, made) = usage.map_or((0, self.said.pieces), |usage| (usage.prompt_tokens, usage.completion_tokens));

@@ -1,4 +1,4 @@
-//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`, and `/capacity` for peers.
+//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/debug/state`, `/demand` for the operator, and `/capacity` for peers.
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use deepseek_core::demand::REMEMBERED;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -72,10 +73,19 @@ fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming
             Ok(metrics) => text(StatusCode::OK, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
+        "/demand" => as_json(format!("{}\n", json!(shared.metrics.load.told(seconds(request.uri().query()))))),
         "/capacity" => as_json(format!("{}\n", json!(Capacity::of(shared)))),
         "/debug/state" => as_json(format!("{:#}\n", state(shared))),
-        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /capacity and /debug/state\n"),
+        _ => {
+            text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /demand, /capacity and /debug/state\n")
+        }
     }
+}
+
+/// `seconds=N` of a query; all that is remembered when it says nothing of the kind.
+fn seconds(query: Option<&str>) -> usize {
+    let said = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("seconds=")?.parse().ok());
+    said.unwrap_or(REMEMBERED)
 }
 
 /// What peers want to know before they send somebody over.

@@ -19,6 +19,7 @@
 //! | when something is tried again | [`budget`] |
 //! | the gateway's own words | [`refusal`] |
 //! | counts and the access log | [`metrics`], [`account`] |
+//! | the load by the second, for autoscaling | [`demand`] |
 //! | traces | [`trace`], [`export`] |
 //! | connections of clients, start and end | [`serve`], [`tls`], `socket`, [`run`], [`ready`] |
 
@@ -30,6 +31,7 @@ mod asked;
 pub mod budget;
 pub mod choose;
 pub mod cluster;
+pub mod demand;
 pub mod events;
 pub mod export;
 mod framing;

@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use crate::account::Ending;
+use crate::demand::Load;
 use crate::route::Route;
 
 /// Seconds that matter to somebody who waits: from a cached answer to a long prompt.
@@ -47,6 +48,8 @@ pub struct Metrics {
     pub watch_errors: IntCounterVec,
     /// Spans of traces, by what became of them.
     pub spans: IntCounterVec,
+    /// The load by the second.
+    pub load: Load,
 }
 
 impl Metrics {
@@ -131,6 +134,7 @@ impl Metrics {
                 "Spans of traces, by what became of them (sent, dropped).",
                 &["outcome"],
             )?,
+            load: Load::default(),
             registry,
         };
         Ok(Arc::new(metrics))
@@ -150,6 +154,11 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
         self.tokens_read.inc_by(read);
         self.tokens_made.inc_by(made);
+    }
+
+    /// Tokens that engines read and made.
+    pub fn tokens(&self) -> u64 {
+        self.tokens_read.get() + self.tokens_made.get()
     }
 
     /// As Prometheus reads them.

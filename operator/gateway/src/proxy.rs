@@ -131,6 +131,7 @@ impl Worker {
             Ok(asked) => asked,
             Err(refusal) => return Err(refused(account, refusal)),
         };
+        account.accepted();
         if !asked.stream {
             return self.forward(scene, asked, account).await;
         }

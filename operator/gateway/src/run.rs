@@ -30,7 +30,7 @@ use crate::scene::{Found, Shared};
 use crate::settings::{Files, Settings};
 use crate::socket::raise_file_limit;
 use crate::tls::{Certificate, Tls};
-use crate::{admin, export, probe, serve};
+use crate::{admin, demand, export, probe, serve};
 
 /// How a gateway is started.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where clients are served.
     pub listen: SocketAddr,
-    /// Where `/healthz`, `/readyz`, `/metrics`, `/capacity` and `/debug/state` are served.
+    /// Where `/healthz`, `/readyz`, `/metrics`, `/demand`, `/capacity` and `/debug/state` are served.
     pub admin: SocketAddr,
     /// The replicas, where Kubernetes is not asked.
     pub replicas: Vec<Found>,
@@ -210,6 +210,7 @@ impl Control {
             () = settings.attend() => Ok(()),
             () = roster.attend() => Ok(()),
             () = export::export(shared.clone()) => Ok(()),
+            never = demand::count(shared.clone()) => match never {},
             () = cluster => Ok(()),
         }
     }

@@ -55,7 +55,10 @@ impl Worker {
             Ok((client, Asked::without_body(head, priority)))
         });
         match asked {
-            Ok((client, asked)) => self.connect(&scene, &asked, client, account).await,
+            Ok((client, asked)) => {
+                account.accepted();
+                self.connect(&scene, &asked, client, account).await
+            }
             Err(refusal) => Err(refused(account, refusal)),
         }
     }

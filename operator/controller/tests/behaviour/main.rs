@@ -12,6 +12,9 @@
 //! | `troubles` | what goes wrong is said, with its reason |
 //! | `front` | gateways, what they need, and where the Service leads |
 //! | `lost` | nodes that answer no more |
+//! | `gateways` | gateways that tell of a load, or do not |
+//! | `scaling` | replicas follow the load |
+//! | `unsure` | what nobody knows for certain takes nothing away |
 //! | `lease` | one leads, never two |
 //!
 //! All of it runs in virtual time: a wait of ten minutes takes milliseconds.
@@ -19,13 +22,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test speaks")]
 
 mod front;
+mod gateways;
 mod lease;
 mod lost;
 mod places;
 mod quiet;
 mod rivals;
+mod scaling;
 mod spec;
 mod stable;
 mod stage;
 mod troubles;
+mod unsure;
 mod watches;

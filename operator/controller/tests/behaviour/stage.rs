@@ -10,6 +10,7 @@ use deepseek_controller::clients::Clients;
 use deepseek_controller::lease::Claimant;
 use deepseek_controller::run::{Options, RunError, run_with};
 use deepseek_controller::sentry::Rhythm;
+use deepseek_core::demand::Demand;
 use deepseek_core::observed::Settings;
 use deepseek_testkit::fixtures::{DeepSeek, Fixture, deepseek, namespace, node};
 use deepseek_testkit::{OPERATOR, World};
@@ -19,6 +20,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use crate::gateways::Traffic;
 
 /// The namespace of everything here.
 pub const AI: &str = "ai";
@@ -74,12 +77,17 @@ impl Stage {
 
     /// The same, knowing the image of gateways.
     pub fn operator_with_gateways(&self) -> Operator {
+        self.operator_with_gateways_as(OPERATOR)
+    }
+
+    /// The same as one of several.
+    pub fn operator_with_gateways_as(&self, name: &str) -> Operator {
         let settings = Settings {
             gateway_image: Some("example.org/deepseek-operator:1".into()),
             namespace: SYSTEM.into(),
             ..Settings::default()
         };
-        Operator::start(self, Options { settings, ..options(OPERATOR, anywhere()) })
+        Operator::start(self, Options { settings, ..options(name, anywhere()) })
     }
 
     /// The Pods of one component that are not on their way out, as node and address.
@@ -173,6 +181,8 @@ pub struct Engines {
     mood: Arc<Mutex<Mood>>,
     /// Nodes on which nobody answers.
     silent: Arc<Mutex<BTreeSet<String>>>,
+    /// What gateways count.
+    pub traffic: Traffic,
     world: World,
 }
 
@@ -219,6 +229,11 @@ impl Engines {
 impl Prober for Engines {
     fn ask_gateway<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>> {
+        let told = self.traffic.told(&self.world, address);
+        Box::pin(async move { told })
     }
 
     fn knock<'a>(&'a self, address: &'a str, _: Duration) -> BoxFuture<'a, bool> {

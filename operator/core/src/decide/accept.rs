@@ -11,6 +11,7 @@ use deepseek_crds::v1alpha1::{
 };
 
 use crate::catalogue::{AcceleratorEntry, Catalogue, EngineEntry, ModelEntry};
+use crate::decide::autoscale::wanted::Wanted;
 use crate::decide::fit::{Facts, Wish};
 use crate::decide::gateway::Front;
 use crate::render::engine::own_flags;
@@ -52,6 +53,8 @@ pub struct Accepted<'a> {
     pub drain_seconds: i64,
     /// The gateway.
     pub front: Front,
+    /// How the number of replicas follows the load.
+    pub autoscaling: Option<Wanted>,
 }
 
 /// What may carry a replica.
@@ -75,6 +78,7 @@ pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
         engine,
         accelerator,
         replicas,
+        autoscaling,
         resources,
         placement,
         shutdown,
@@ -92,6 +96,8 @@ pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
     let resources = resources.clone().unwrap_or_default();
     check_quantities(&resources)?;
     let drain_seconds = drain_seconds(shutdown.as_ref().and_then(|s| s.drain_timeout.as_deref()))?;
+    let front = Front::of(gateway.as_ref(), drain_seconds)?;
+    let wanted = autoscaling.as_ref().map(|asked| Wanted::of(asked, front.patience())).transpose()?;
     Ok(Accepted {
         served_names: served_names(model),
         wish: Wish {
@@ -110,7 +116,8 @@ pub fn accept(spec: &DeepSeekDeploymentSpec) -> Result<Accepted<'_>, Refusal> {
         suspended: *suspend,
         resources,
         placement: placement.clone().unwrap_or_default(),
-        front: Front::of(gateway.as_ref(), drain_seconds)?,
+        front,
+        autoscaling: wanted,
         drain_seconds,
     })
 }

@@ -101,6 +101,7 @@ pub fn conditions(subject: &Subject<'_>) -> Vec<Verdict> {
     verdicts.extend(nodes_reachable(subject));
     verdicts.extend(reconciling_or_stalled(&ready, &verdicts));
     verdicts.push(ready);
+    verdicts.extend(subject.observed.scaling.iter().flat_map(|scaling| scaling.verdicts.iter().cloned()));
     verdicts
 }
 

@@ -1,6 +1,7 @@
 //! What a deployment's gateway is told, and whether the spec asks for something it cannot be told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deepseek_crds::condition::Reason;
 use deepseek_crds::unit::{Bytes, duration};
@@ -56,6 +57,11 @@ impl Front {
     /// Whether there is one.
     pub fn is_wanted(&self) -> bool {
         self.replicas > 0
+    }
+
+    /// How long a request may wait for a replica.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.limits.queue_time)
     }
 
     /// What its Pods are told.

@@ -1,6 +1,7 @@
 //! Decisions, one file each, in the order in which [`plan`](crate::plan()) makes them.
 
 pub mod accept;
+pub mod autoscale;
 pub mod conditions;
 pub mod fit;
 pub mod gateway;

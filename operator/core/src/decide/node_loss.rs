@@ -153,6 +153,7 @@ mod tests {
             leads_to: None,
             pods: names.iter().map(|(name, _)| pod(&format!("engine-{name}"), name)).collect(),
             gateways: names.iter().map(|(name, _)| pod(&format!("gateway-{name}"), name)).collect(),
+            scaling: None,
             settings: Arc::new(Settings::default()),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use deepseek_core::decide::autoscale::told::REASONS;
 use deepseek_core::decide::node_loss::Watch;
 use deepseek_core::observed::{Canary, Claim, Observed, Pod, Trouble, Watched};
 use deepseek_core::plan::plan;
@@ -229,7 +230,7 @@ fn each_case_says_what_it_should() {
 
 #[test]
 fn every_reason_has_a_case() {
-    let told: BTreeSet<Reason> = all().into_iter().map(|case| case.says.2).chain(ELSEWHERE).collect();
+    let told: BTreeSet<Reason> = all().into_iter().map(|case| case.says.2).chain(ELSEWHERE).chain(REASONS).collect();
     let untold: Vec<_> = Reason::KNOWN.iter().filter(|reason| !told.contains(reason)).collect();
     assert!(untold.is_empty(), "nothing leads to {untold:?}");
 }

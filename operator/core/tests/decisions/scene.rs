@@ -120,6 +120,7 @@ pub fn cluster(nodes: impl IntoIterator<Item = Node>) -> Observed {
         leads_to: None,
         pods: Vec::new(),
         gateways: Vec::new(),
+        scaling: None,
         settings: Arc::new(Settings::default()),
     }
 }

@@ -7,6 +7,7 @@
 //! | `telling` | traces, logs and metrics |
 //! | `websocket` | requests that become a WebSocket |
 //! | `stopping` | how a gateway ends without losing anything |
+//! | `counting` | the load by the second |
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
@@ -21,6 +22,7 @@
 mod client;
 mod cluster;
 mod connecting;
+mod counting;
 mod engine;
 mod failing;
 mod gate;

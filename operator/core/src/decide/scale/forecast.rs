@@ -6,9 +6,9 @@
 //! λ'  λ + 0.7 × slope × min(H, 180 s), at most 1.5 λ           if two means of 2 min, 3 min apart, differ by more than 3 σ, upwards;
 //!     at least what the season expects
 //! B   requests that wait now; then for k = 0, 10 s, … < H:     H: how long a replica takes to be ready (p90), at most an hour
-//!     B = clamp(B + 10 s × (λ - μ × (ready + pending with ETA <= k)), 0, λ × patience)
+//!     B = clamp(B + min(10 s, H - k) × (λ - μ × (ready + pending with ETA <= k)), 0, λ × patience)
 //!
-//! n   λ' / target + B / (μ × drain)                            drain = 45 s; rounded up, or held within the tolerance
+//! n   λ' / target + B / (μ × drain)                            drain = 45 s; held within the tolerance, or the least number that is
 //! ```
 //!
 //! Arrivals alone leave the queue of a cold start standing for ever; requests in flight alone order it anew in every pass. Here pending
@@ -87,14 +87,13 @@ impl Load {
         let backlog = self.backlog(arrivals, service_rate);
         let wanted = expected / target + backlog / (service_rate * DRAIN);
         let hold = current > 0 && tolerance.allows(wanted / f64::from(current));
-        let replicas = if hold { current } else { ceil32(wanted) };
+        // what the tolerance would hold need not be ordered: a few requests that wait are no replica
+        let replicas = if hold { current } else { ceil32(wanted / (1.0 + tolerance.up.max(0.0))) };
         Some(Forecast { service_rate, arrivals, expected, backlog, wanted, replicas })
     }
 
     fn arrivals(&self) -> f64 {
-        let (minute, moment) = (sound(self.mean_60s), sound(self.mean_15s));
-        let noise = 3.0 * (moment * 15.0).sqrt() / 15.0;
-        if moment - minute > noise { moment } else { minute }
+        arrivals(self.mean_60s, self.mean_15s)
     }
 
     fn expected(&self, arrivals: f64) -> f64 {
@@ -113,9 +112,17 @@ impl Load {
         steps.fold(sound(self.queued), |backlog, at| {
             let arrived = self.pending.iter().filter(|eta| eta.as_secs_f64() <= at).map(|_| 1.0).sum::<f64>();
             let ended = service_rate * (f64::from(self.ready) + arrived);
-            (backlog + f64::from(STEP) * (arrivals - ended)).clamp(0.0, most)
+            let step = f64::from(STEP).min(ahead - at);
+            (backlog + step * (arrivals - ended)).clamp(0.0, most)
         })
     }
+}
+
+/// Arrivals per second (λ), from the mean of a minute and that of its last 15 s.
+pub fn arrivals(mean_60s: f64, mean_15s: f64) -> f64 {
+    let (minute, moment) = (sound(mean_60s), sound(mean_15s));
+    let noise = 3.0 * (moment * 15.0).sqrt() / 15.0;
+    if moment - minute > noise { moment } else { minute }
 }
 
 /// A measurement that is one.
@@ -158,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn a_few_requests_that_wait_are_no_replica() {
+        let few = Load { queued: 12.0, cold_start: Duration::ZERO, ..steady() };
+        assert_eq!((replicas(&few, 4), replicas(&few, 1)), (4, 4), "4.1 are wanted");
+        let many = Load { queued: 120.0, ..few };
+        assert_eq!((replicas(&many, 4), replicas(&many, 1)), (5, 5), "5 are");
+    }
+
+    #[test]
     fn what_is_on_its_way_is_not_ordered_again() {
         let step = Load { mean_60s: 20.0, mean_15s: 20.0, ..steady() };
         let first = step.forecast(4, TOLERANCE).unwrap();
@@ -166,6 +181,15 @@ mod tests {
         assert!(second.backlog < first.backlog);
         assert!(second.replicas < first.replicas);
         assert_eq!(second.replicas, 10, "what the arrivals need: those on their way are enough for the queue");
+    }
+
+    #[test]
+    fn a_short_cold_start_is_looked_ahead_for_as_long_as_it_is() {
+        let step =
+            |seconds| Load { mean_60s: 20.0, mean_15s: 20.0, cold_start: Duration::from_secs(seconds), ..steady() };
+        let backlog = |seconds| step(seconds).forecast(4, TOLERANCE).unwrap().backlog;
+        assert!((backlog(2) * 6.0 - backlog(12)).abs() < 1e-9, "{} {}", backlog(2), backlog(12));
+        assert!(backlog(0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,0 +1,248 @@
+//! From what gateways and Pods show to a number of replicas, and what the status says of it: one pass of a deployment that scales.
+//!
+//! ```text
+//! spec.autoscaling     → wanted    metrics, bounds, behavior, with defaults
+//! gateways             → heard     readings and load: requests per second, in flight, queued; how many gateways tell
+//! Pods                 → learn     how long replicas take to be ready, what one ends per second
+//! spec.replicas        → rival     does somebody else write it, too?
+//!                        decide::scale
+//! Decision             → told      status, conditions, and whether they are worth a write
+//! ```
+//!
+//! The number is decided by [`scale`](super::scale), with these guards: validity (30 s), ordered replicas, the forecast (unless
+//! `coldStart.compensation` is Disabled), our behaviour where none is given, the window of two cold starts, outages. While Pods of
+//! another revision are there, nothing goes down.
+//!
+//! A pass is [`State::look`], then the write that it asks for, then [`State::settle`] with what came of it. Pure: time comes from outside,
+//! monotonic for decisions, wall time for what people read.
+
+pub mod heard;
+pub mod learn;
+pub mod rival;
+pub mod told;
+pub mod wanted;
+
+use std::time::Duration;
+
+use deepseek_crds::v1alpha1::{AutoscalingStatus, ScalingDecision};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use self::heard::Gateways;
+use self::learn::{ServiceRate, Starts};
+use self::rival::Rival;
+use self::told::Told;
+use self::wanted::Wanted;
+use super::scale::guards::{Freeze, Guards, Limits, Validity};
+use super::scale::input::{Controller, Input, Scale};
+use super::scale::memory::Memory;
+use super::scale::{Decision, Rescale, decide};
+use crate::observed::Pod;
+
+/// Annotation on a deployment: `"true"` leaves the number of replicas alone.
+pub const PAUSED: &str = "deepseek-operator.io/autoscaling-paused";
+
+/// Older numbers are none.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+/// How long a replica takes to be ready when nothing is known of it.
+const COLD_START: Duration = Duration::from_secs(60);
+/// Changes that the status tells of.
+const DECISIONS: usize = 5;
+
+/// What one pass looks at.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// When, for decisions: it never jumps.
+    pub now: Duration,
+    /// When, for people.
+    pub time: Timestamp,
+    /// Namespace of the deployment.
+    pub namespace: &'a str,
+    /// `spec.replicas`, or what we have written and is not seen yet.
+    pub replicas: i32,
+    /// The deployment is suspended.
+    pub suspended: bool,
+    /// The annotation [`PAUSED`] is set.
+    pub paused: bool,
+    /// What the gateways tell.
+    pub gateways: &'a Gateways<'a>,
+    /// The engine's Pods.
+    pub pods: &'a [Pod],
+    /// The revision that they should have.
+    pub revision: Option<&'a str>,
+}
+
+/// Why a recommendation is not followed at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The deployment is suspended.
+    Suspended,
+    /// Somebody has paused it.
+    Paused,
+    /// Somebody else sets the number.
+    External,
+    /// Somebody else sets the number, and is not meant to.
+    Rival(Option<String>),
+}
+
+/// A pass before its write.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// What was decided.
+    pub decision: Decision,
+    /// Why it is not followed.
+    pub hold: Option<Hold>,
+    /// A rival was found in this pass: somebody should look who it is.
+    pub new_rival: bool,
+}
+
+impl Pass {
+    /// What is to be written.
+    pub fn order(&self) -> Option<&Rescale> {
+        self.decision.rescale.as_ref().filter(|_| self.hold.is_none())
+    }
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// There was none, or somebody was faster.
+    Nothing,
+    /// It was taken.
+    Taken,
+    /// It was not.
+    Failed(String),
+}
+
+/// What is kept of a deployment from pass to pass.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    memory: Memory,
+    starts: Starts,
+    rate: ServiceRate,
+    rival: Rival,
+    decisions: Vec<ScalingDecision>,
+    last_scale: Option<Time>,
+}
+
+impl State {
+    /// What a predecessor has written down; its recommendations are lost, so that nothing goes down for a whole window.
+    pub fn inherit(status: Option<&AutoscalingStatus>) -> Self {
+        let Some(status) = status else { return Self::default() };
+        Self {
+            starts: Starts::inherit(status.cold_start.as_ref()),
+            rate: ServiceRate::inherit(status.service_rate.as_deref()),
+            decisions: status.recent_decisions.clone(),
+            last_scale: status.last_scale_time.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Decides.
+    pub fn look(&mut self, wanted: &Wanted, seen: &Seen<'_>) -> Pass {
+        self.starts.look(seen.pods, seen.now);
+        let serving = u32::try_from(seen.pods.iter().filter(|pod| pod.serves()).count()).unwrap_or(u32::MAX);
+        self.rate.look(seen.gateways.busy(), serving, seen.now);
+        let new_rival = self.rival.look(seen.replicas, seen.now);
+        let hold = self.hold(wanted, seen);
+        if hold == Some(Hold::Suspended) {
+            // what was needed before says nothing about what will be
+            self.memory = Memory::default();
+        }
+        let cold_start = wanted.expected.or(self.starts.p90()).unwrap_or(COLD_START);
+        let readings = seen.gateways.readings(wanted, seen.now);
+        let forecast = wanted.compensates.then(|| {
+            let pending = self.starts.pending(seen.pods, seen.replicas, cold_start, self.rival.written(), seen.now);
+            seen.gateways.load(wanted, self.rate.rate(), serving, pending, cold_start)
+        });
+        let guards = Guards {
+            validity: Some(Validity { stale_after: STALE_AFTER }),
+            count_ordered: true,
+            forecast,
+            our_behavior: true,
+            cold_start: Some(cold_start),
+            outage: true,
+            limits: Limits { frozen: is_rolling(seen).then_some(Freeze::Rollout), ..Limits::default() },
+        };
+        let decision = decide(&Input {
+            now: seen.now,
+            namespace: seen.namespace,
+            controller: &Controller::default(),
+            spec: &wanted.spec,
+            scale: Ok(Scale { spec_replicas: seen.replicas, status_replicas: seen.replicas }),
+            pods: Ok(&[]),
+            readings: &readings,
+            guards: &guards,
+            memory: &self.memory,
+        });
+        Pass { decision, hold, new_rival }
+    }
+
+    fn hold(&self, wanted: &Wanted, seen: &Seen<'_>) -> Option<Hold> {
+        if seen.suspended {
+            Some(Hold::Suspended)
+        } else if wanted.external {
+            Some(Hold::External)
+        } else if seen.paused {
+            Some(Hold::Paused)
+        } else {
+            self.rival.is_there(seen.now).then(|| Hold::Rival(self.rival.name().map(str::to_owned)))
+        }
+    }
+
+    /// Who the rival is.
+    pub fn name_rival(&mut self, name: String) {
+        self.rival.set_name(name);
+    }
+
+    /// Keeps what came of a pass, and says what is to be told.
+    pub fn settle(&mut self, wanted: &Wanted, seen: &Seen<'_>, pass: &Pass, wrote: &Wrote) -> Told {
+        self.memory = match wrote {
+            Wrote::Nothing => pass.decision.memory.clone(),
+            Wrote::Taken => pass.decision.settle(Ok(())),
+            Wrote::Failed(why) => pass.decision.settle(Err(why)),
+        };
+        match (pass.order(), wrote) {
+            (Some(rescale), Wrote::Taken) => {
+                self.rival.wrote(rescale.to, seen.now);
+                self.note(rescale, seen.time);
+            }
+            (Some(rescale), Wrote::Failed(_)) => self.rival.tried(rescale.to),
+            _ => {}
+        }
+        let hold = match &pass.hold {
+            // it may have got its name since
+            Some(Hold::Rival(_)) => Some(Hold::Rival(self.rival.name().map(str::to_owned))),
+            hold => hold.clone(),
+        };
+        Told {
+            status: AutoscalingStatus {
+                current_replicas: pass.decision.current,
+                desired_replicas: pass.decision.desired,
+                last_scale_time: self.last_scale.clone(),
+                next_scale_down_time: told::next_down(&pass.decision, seen.now, seen.time).map(Time),
+                targets: Some(told::targets(wanted, &pass.decision)),
+                current_metrics: told::metrics(wanted, &pass.decision),
+                cold_start: self.starts.status(),
+                service_rate: self.rate.rate().map(told::quantity),
+                recent_decisions: self.decisions.clone(),
+            },
+            verdicts: told::verdicts(&self.memory.status.conditions, hold.as_ref()),
+        }
+    }
+
+    fn note(&mut self, rescale: &Rescale, time: Timestamp) {
+        // the API keeps whole seconds
+        let time = Time(Timestamp::from_second(time.as_second()).unwrap_or(time));
+        let reason = told::plainly(&rescale.reason);
+        self.decisions.insert(0, ScalingDecision { time: time.clone(), from: rescale.from, to: rescale.to, reason });
+        self.decisions.truncate(DECISIONS);
+        self.last_scale = Some(time);
+    }
+}
+
+/// Whether Pods of another revision are still there.
+fn is_rolling(seen: &Seen<'_>) -> bool {
+    let other = |pod: &&Pod| !pod.terminating && seen.revision.is_some_and(|revision| pod.revision != revision);
+    seen.pods.iter().any(|pod| other(&pod))
+}

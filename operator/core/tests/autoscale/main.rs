@@ -1,0 +1,13 @@
+//! A deployment that scales, over time: what holds whatever its gateways tell.
+//!
+//! | file | tells |
+//! |---|---|
+//! | `world` | gateways, replicas that take a while, time |
+//! | `holds` | properties |
+//! | `words` | what the status says |
+
+#![allow(clippy::unwrap_used, reason = "a test speaks by panicking")]
+
+mod holds;
+mod words;
+mod world;
