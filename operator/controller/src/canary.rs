@@ -195,7 +195,9 @@ mod tests {
             demand_of(text.as_bytes())
         };
         assert!(told("[7]", "[0]").is_ok_and(|demand| demand.arrivals == [7]));
-        for (arrivals, queued) in [("[-1]", "[0]"), ("[NaN]", "[0]"), ("[1.5]", "[0]"), ("[5000000000]", "[0]"), ("[1e9]", "[0]")] {
+        for (arrivals, queued) in
+            [("[-1]", "[0]"), ("[NaN]", "[0]"), ("[1.5]", "[0]"), ("[5000000000]", "[0]"), ("[1e9]", "[0]")]
+        {
             assert!(told(arrivals, queued).is_err(), "{arrivals}");
         }
         assert!(told("[2000000]", "[0]").unwrap_err().contains("2000000 requests in a second"));
