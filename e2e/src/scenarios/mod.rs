@@ -125,6 +125,12 @@ fn side_by_side() -> Phase {
             "API keys and TLS: missing Secrets are named, and taken when they come"
         )],
         vec![scenario!(quiet, "quiet", AUDIT, "nothing is written in 60 s after Ready")],
+        vec![scenario!(
+            autoscaling,
+            "autoscaling",
+            ANY,
+            "from 1 to 10 requests per second, five replicas are wanted within 20 s; two who scale are one too many"
+        )],
         vec![
             scenario!(suspend, "suspend", GPUS, "suspended, it frees its GPU, and comes back"),
             scenario!(
@@ -160,12 +166,6 @@ fn side_by_side() -> Phase {
 
 fn disturbing() -> Lane {
     vec![
-        scenario!(
-            autoscaling,
-            "autoscaling",
-            ANY,
-            "from 1 to 10 requests per second, five replicas are wanted within 20 s; two who scale are one too many"
-        ),
         scenario!(undecodable, "undecodable", DEFINITION, "an object that cannot be read does not blind the operator"),
         scenario!(placement, "placement", RACKS, "simulated racks: what fits where, and how many"),
         scenario!(killed, "killed", OPERATOR, "the operator is killed under load, and no request is lost"),
