@@ -6,7 +6,8 @@ use clap::Parser;
 
 /// Runs the operator on real Kubernetes and tells how each scenario went.
 ///
-/// Without --context it starts a lab of its own (e2e/lab), which ends with this program. With CI set in the environment, a skipped scenario is a failure. e2e/lab/README.md tells what runs on a cluster of yours.
+/// Without --context it starts a lab of its own (e2e/lab), which ends with this program. With CI set in the environment, a skipped
+/// scenario is a failure. e2e/lab/README.md tells what runs on a cluster of yours.
 #[derive(Parser, Clone, Debug)]
 #[command(version, about)]
 #[allow(clippy::doc_markdown, reason = "the docs of fields are the text of --help, which is no Markdown")]

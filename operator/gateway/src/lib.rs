@@ -13,7 +13,7 @@
 //! | what is told by files | [`settings`] |
 //! | what survives a restart | [`kept`] |
 //! | how an engine is spoken to | [`upstream`], [`line`], `framing` |
-//! | how an answer reaches the client | [`answer`], [`wait`], [`events`] |
+//! | how an answer reaches the client | [`answer`], [`wait`], [`events`]; who does not read it: `reader` |
 //! | what an engine says | [`said`] |
 //! | what a request asks | `asked`, [`scan`] |
 //! | when something is tried again | [`budget`] |
