@@ -15,6 +15,12 @@ USUAL = {"model": "chat", "messages": HELLO, "temperature": 0, "seed": 7, "max_t
 ENDLESS = USUAL | {"max_tokens": 8000, "stream": True, "extra_body": {"ignore_eos": True}}
 
 
+def none_of_that(error: openai.APIStatusError) -> Exception:
+    if error.status_code in {404, 405, 501}:
+        return Skip(f"the engine has none: {error.status_code}")
+    return AssertionError(f"{error.status_code}: {error.body}")
+
+
 class Clients:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -33,12 +39,13 @@ class Clients:
             ("is told of an unknown model", self.unknown_model),
             ("is told of an unknown route", self.unknown_route),
             ("is told of a bad body", self.bad_body),
+            ("gets embeddings", self.embeddings),
+            ("asks for a response", self.responds),
             ("has streams side by side", self.side_by_side),
+            # last: the simulator (v0.10.2) gives the status 500 of a stream that was broken off to the next request, with a good body
             ("closes a stream, and the engine is left alone", self.closes),
             ("gives up waiting, and the engine is left alone", self.gives_up),
             ("breaks off many streams, and the engine is left alone", self.breaks_off),
-            ("gets embeddings", self.embeddings),
-            ("asks for a response", self.responds),
         ]:
             check(f"{self.engine.name}: the client {name}", tried)
 
@@ -178,12 +185,12 @@ class Clients:
         try:
             data = self.client.embeddings.create(model="chat", input=["a model", "another"]).data
         except openai.APIStatusError as error:
-            raise Skip(f"the engine has none: {error.status_code}") from error
+            raise none_of_that(error) from error
         assert len(data) == 2 and all(entry.embedding for entry in data), data
 
     def responds(self) -> None:
         try:
             response = self.client.responses.create(model="chat", input="a model", max_output_tokens=12)
         except openai.APIStatusError as error:
-            raise Skip(f"the engine has none: {error.status_code}") from error
+            raise none_of_that(error) from error
         assert response.output_text, response
