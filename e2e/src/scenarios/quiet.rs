@@ -5,14 +5,19 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use deepseek_crds::condition::{ConditionType, Reason};
 use serde_json::json;
+use tokio::time::sleep;
 
+use crate::audit::Audit;
 use crate::deployed::{STARTED, TOLD};
 use crate::fixtures::{real, simulated};
 use crate::namespace::Namespace;
-use crate::wait::stays;
+use crate::wait::{eventually, stays};
 
 /// As the issue promises it.
 const REST: Duration = Duration::from_secs(60);
+/// Two passes of the autoscaler.
+const SETTLED: Duration = Duration::from_secs(10);
+const SETTLES: Duration = Duration::from_secs(30);
 
 /// Ready, scaling under a load that does not change, suspended, refused and without a place: none of them is written about for 60 s, whatever the neighbours do.
 pub async fn tell(namespace: Namespace) -> Result<()> {
@@ -39,14 +44,22 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     deployed("refused").says(ConditionType::Accepted, "False", Reason::UnknownModel, TOLD).await?;
     deployed("placeless").says(ConditionType::Placed, "False", Reason::NoMatchingNode, TOLD).await?;
 
-    let operator = &namespace.world.operator;
-    let (user, audit) = (operator.user().await?, namespace.world.audit().await?);
-    stays("nothing is written", REST, || async {
-        for place in [&namespace.name, &operator.namespace] {
-            let writes: Vec<_> = audit.writes(&user, place).await?.into_iter().map(|write| write.told).collect();
-            ensure!(writes.is_empty(), "the operator wrote {writes:?}");
-        }
-        Ok(())
+    let user = namespace.world.operator.user().await?;
+    // how long the last Pods took to be ready is told with a pass of the autoscaler
+    eventually("all has been told", SETTLES, || async {
+        let audit = namespace.world.audit().await?;
+        sleep(SETTLED).await;
+        nothing_is_written(&namespace, &user, &audit).await
     })
-    .await
+    .await?;
+    let audit = namespace.world.audit().await?;
+    stays("nothing is written", REST, || nothing_is_written(&namespace, &user, &audit)).await
+}
+
+async fn nothing_is_written(namespace: &Namespace, user: &str, audit: &Audit) -> Result<()> {
+    for place in [&namespace.name, &namespace.world.operator.namespace] {
+        let writes: Vec<_> = audit.writes(user, place).await?.into_iter().map(|write| write.told).collect();
+        ensure!(writes.is_empty(), "the operator wrote {writes:?}");
+    }
+    Ok(())
 }

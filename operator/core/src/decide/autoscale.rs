@@ -220,7 +220,8 @@ impl State {
                 current_replicas: pass.decision.current,
                 desired_replicas: pass.decision.desired,
                 last_scale_time: self.last_scale.clone(),
-                next_scale_down_time: told::next_down(&pass.decision, seen.now, seen.time).map(Time),
+                next_scale_down_time: told::next_down(&pass.decision, wanted.spec.min_replicas, seen.now, seen.time)
+                    .map(Time),
                 targets: Some(told::targets(wanted, &pass.decision)),
                 current_metrics: told::metrics(wanted, &pass.decision),
                 cold_start: self.starts.status(),

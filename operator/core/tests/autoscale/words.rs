@@ -85,12 +85,21 @@ fn before_when_nothing_goes_down_is_told_and_stays_as_it_is() {
     let mut world = two_each();
     world.passes(400, 10);
     assert_eq!(world.last().status.next_scale_down_time, None);
-    world.passes(130, 0);
+    world.passes(90, 0);
     let next = world.last().status.next_scale_down_time.clone();
     assert!(next.is_some());
     let news = world.news;
-    world.passes(60, 0);
+    world.passes(180, 0);
     assert_eq!((&world.last().status.next_scale_down_time, world.news), (&next, news));
+}
+
+#[test]
+fn at_the_least_nothing_waits_to_go_down() {
+    let mut world = two_each();
+    world.passes(400, 2);
+    world.passes(130, 0);
+    assert!(world.says().contains(&"AbleToScale=True ScaleDownStabilized".to_owned()), "{:?}", world.says());
+    assert_eq!((world.replicas, &world.last().status.next_scale_down_time), (1, &None));
 }
 
 #[test]

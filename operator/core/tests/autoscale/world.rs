@@ -117,7 +117,11 @@ impl World {
     pub fn pass(&mut self, arrivals: u32) {
         (0..PERIOD).for_each(|_| self.second(arrivals));
         self.attend_pods();
-        let now = Duration::from_secs(self.now);
+        // no pass comes at a whole second, and the two clocks are read one after the other
+        let late = Duration::from_millis(self.now * 37 % 1000);
+        let now = Duration::from_secs(self.now) + late;
+        let time =
+            Timestamp::from_second(i64::try_from(self.now).unwrap()).unwrap() + late + Duration::from_millis(437);
         let advanced = now.saturating_sub(Duration::from_secs(if self.stale { 60 } else { 0 }));
         let telling = self.gateways.iter().enumerate().filter(|(at, _)| !self.silent.contains(at));
         let telling = telling.map(|(_, demand)| Telling { demand, advanced, known: true });
@@ -125,7 +129,7 @@ impl World {
         let pods: Vec<_> = self.pods.iter().map(|(_, pod)| pod.clone()).collect();
         let seen = Seen {
             now,
-            time: Timestamp::from_second(i64::try_from(self.now).unwrap()).unwrap(),
+            time,
             namespace: "ai",
             replicas: self.replicas,
             suspended: self.suspended,

@@ -76,7 +76,7 @@ impl Told {
         if self.facts() != before.facts() {
             return true;
         }
-        since >= PACE && (self.words() != before.words() || self.has_moved(before, wanted))
+        since >= PACE && (self.words() != before.words() || self.is_put_off(before) || self.has_moved(before, wanted))
     }
 
     /// What is told at once.
@@ -92,9 +92,16 @@ impl Told {
     }
 
     fn words(&self) -> impl PartialEq + use<'_> {
-        let next = self.status.next_scale_down_time.as_ref();
         let verdicts: Vec<_> = self.verdicts.iter().map(|verdict| (verdict.reason, &verdict.message)).collect();
-        (next, &self.status.service_rate, verdicts)
+        (&self.status.service_rate, verdicts)
+    }
+
+    /// Whether it goes down at another time: two clocks make the same moment a second more or less.
+    fn is_put_off(&self, before: &Self) -> bool {
+        match (&self.status.next_scale_down_time, &before.status.next_scale_down_time) {
+            (Some(now), Some(then)) => (now.0.as_second() - then.0.as_second()).abs() > 1,
+            (now, then) => now != then,
+        }
     }
 
     fn has_moved(&self, before: &Self, wanted: Option<&Wanted>) -> bool {
@@ -116,12 +123,11 @@ impl Told {
     }
 }
 
-/// Before this nothing goes down.
-pub(super) fn next_down(decision: &Decision, now: Duration, time: Timestamp) -> Option<Timestamp> {
-    let stabilised = decision.stabilised.filter(|stabilised| stabilised.asked < decision.current)?;
+/// Before this nothing goes down; in whole seconds, as the API keeps them.
+pub(super) fn next_down(decision: &Decision, least: i32, now: Duration, time: Timestamp) -> Option<Timestamp> {
+    let stabilised = decision.stabilised.filter(|stabilised| stabilised.asked.max(least) < decision.current)?;
     let left = stabilised.held_until?.saturating_sub(now);
-    let at = time.as_second().checked_add(i64::try_from(left.as_secs()).ok()?)?;
-    Timestamp::from_second(at).ok()
+    Timestamp::from_second(time.checked_add(left).ok()?.as_second()).ok()
 }
 
 fn averages(decision: &Decision) -> impl Iterator<Item = Option<i64>> {
