@@ -78,7 +78,7 @@ words! {
         InvalidValue = "A value passes the schema but makes no sense together with the others.",
         DoesNotFit = "No welcome accelerator has the memory for one replica.",
         NoMatchingNode = "No node offers a welcome accelerator in the needed number.",
-        InsufficientAccelerators = "Nodes with the right accelerators exist, but too few are free for every replica.",
+        InsufficientAccelerators = "Nodes with the right accelerators exist, but too few are free, or may be used, for every replica.",
         InsufficientResources = "Nodes with the right accelerators exist, but too little processor or memory is free on them.",
         Fits = "Every replica has its accelerators.",
         Suspended = "spec.suspend is true: no replica runs, and no accelerator is held.",
@@ -125,6 +125,7 @@ words! {
         TooManyReplicas = "The recommendation is above maxReplicas.",
         ScaleUpLimit = "The policies allow no faster way up.",
         ScaleDownLimit = "The policies allow no faster way down.",
+        Scheduled = "A schedule sets other bounds at this hour.",
         RolloutFreeze = "Nothing goes down while replicas of an older spec are being replaced.",
     }
 }

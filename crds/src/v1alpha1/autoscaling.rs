@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::autoscaling_limits::{ScalingAccelerators, ScalingSchedule};
 use super::engine::open_enum;
 use super::patterns::{DURATION, NUMBER};
 
@@ -127,6 +128,16 @@ pub struct Autoscaling {
     /// What is done about the time that a replica takes to be ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_start: Option<ColdStart>,
+
+    /// Other bounds at certain hours, such as more replicas before people come to work. Unit: schedules, up to 16. Default: none.
+    /// Example: [{days: [Monday, Tuesday], start: "07:30", end: "18:00", timeZone: Europe/Berlin, minReplicas: 4}].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub schedules: Vec<ScalingSchedule>,
+
+    /// What accelerators allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerators: Option<ScalingAccelerators>,
 }
 
 fn one_replica() -> i32 {
@@ -143,6 +154,8 @@ impl Default for Autoscaling {
             metrics: None,
             behavior: None,
             cold_start: None,
+            schedules: Vec::new(),
+            accelerators: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod autoscaling;
+mod autoscaling_limits;
 mod autoscaling_status;
 mod engine;
 mod gateway;
@@ -18,6 +19,7 @@ pub use autoscaling::{
     ScalingBehavior, ScalingMetric, ScalingMode, ScalingPolicy, ScalingRules, ScalingTarget, SelectPolicy, Switch,
     TargetType,
 };
+pub use autoscaling_limits::{ScalingAccelerators, ScalingSchedule, Weekday, WhenUnschedulable};
 pub use autoscaling_status::{
     AutoscalingStatus, ColdStartStatus, ExternalMetricStatus, MetricStatus, MetricValueStatus, ScalingDecision,
 };

@@ -6,6 +6,12 @@ pub const NAME: &str = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
 /// Hours, minutes and seconds, in this order.
 pub const DURATION: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
 
+/// Hours and minutes of a day.
+pub const HOUR: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+
+/// A name of the IANA time zone database.
+pub const TIME_ZONE: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
+
 /// A Kubernetes quantity of processors.
 pub const CORES: &str = r"^[0-9]+(\.[0-9]+)?m?$";
 

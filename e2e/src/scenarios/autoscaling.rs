@@ -26,6 +26,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     let autoscaling = json!({"maxReplicas": 7, "target": {"requestsPerSecond": "2"}});
     let wanted = simulated("chat").but(json!({"autoscaling": autoscaling, "gateway": {"replicas": 2}}));
     let chat = namespace.apply(&wanted).await?;
+    let limited = limited(&namespace).await?;
     chat.is_ready().await?;
     let door = chat.service().await?;
     let calm = Load::start(&door, TINY, 1);
@@ -63,7 +64,30 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
         Ok(())
     })
     .await?;
-    rivals(&chat).await
+    rivals(&chat).await?;
+    for (scaled, reason, expected) in limited {
+        scaled.says(ConditionType::ScalingLimited, "True", reason, STARTED).await?;
+        let wanted = replicas(&scaled).await?;
+        ensure!(wanted == expected, "{wanted} are wanted instead of {expected}; {}", told(&scaled).await);
+    }
+    Ok(())
+}
+
+/// Without any load: a schedule that is always in force wants two, and two accelerators are one too few for three.
+async fn limited(namespace: &Namespace) -> Result<[(Deployed, Reason, i32); 2]> {
+    let always = json!([{"start": "00:00", "end": "00:00", "timeZone": "Asia/Shanghai", "minReplicas": 2}]);
+    let target = json!({"concurrency": "4"});
+    let by_the_hour = json!({"autoscaling": {"maxReplicas": 3, "target": target, "schedules": always}});
+    let by_the_budget =
+        json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 3, "target": target, "accelerators": {"max": 2}}});
+    Ok([
+        (namespace.apply(&simulated("hours").but(by_the_hour)).await?, Reason::Scheduled, 2),
+        (
+            namespace.apply(&simulated("budget").on("nvidia-h100").but(by_the_budget)).await?,
+            Reason::InsufficientAccelerators,
+            2,
+        ),
+    ])
 }
 
 /// Somebody else overrules the operator again and again: it stops, and says who that is.

@@ -136,6 +136,22 @@ fn of_scaling() -> Vec<Case> {
             with(json!({"minReplicas": 0, "maxReplicas": 2, "target": target()})),
             &["spec.autoscaling.minReplicas", "greater than or equal to 1"],
         ),
+        (
+            "schedule without bounds",
+            with(json!({"maxReplicas": 2, "target": target(), "schedules": [{"start": "07:00", "end": "18:00"}]})),
+            &["spec.autoscaling.schedules changes nothing", "set its minReplicas"],
+        ),
+        (
+            "hour that no day has",
+            with(json!({"maxReplicas": 2, "target": target(), "schedules": [
+                {"start": "7:00", "end": "24:00", "minReplicas": 2}]})),
+            &["spec.autoscaling.schedules[0].start", "spec.autoscaling.schedules[0].end"],
+        ),
+        (
+            "budget of nothing",
+            with(json!({"maxReplicas": 2, "target": target(), "accelerators": {"max": 0}})),
+            &["spec.autoscaling.accelerators.max", "greater than or equal to 1"],
+        ),
         ("nothing to scale by", with(json!({"maxReplicas": 2})), &["nothing to scale by", "requestsPerSecond: \"2\""]),
         (
             "empty target",

@@ -161,6 +161,8 @@ impl Scaler {
             gateways: &gateways,
             pods: &observed.pods,
             revision: observed.workload.as_ref().and_then(revision),
+            accelerators: each(deployment),
+            nodes: &observed.nodes,
         };
         let pass = state.look(wanted, &seen);
         if pass.new_rival {
@@ -279,6 +281,11 @@ fn newest(deployment: &DeepSeekDeployment, written: &mut Option<(u64, i32)>) -> 
 
 fn version(metadata: &ObjectMeta) -> u64 {
     metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// Accelerators of one replica, as they were told last.
+fn each(deployment: &DeepSeekDeployment) -> Option<i32> {
+    Some(deployment.status.as_ref()?.placement.as_ref()?.per_replica)
 }
 
 fn revision(workload: &Deployment) -> Option<&str> {

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::decide::accept::{Accepted, accept};
+use crate::decide::autoscale::wanted::Wanted;
 use crate::decide::conditions::{Subject, conditions};
 use crate::decide::node_loss::{Removal, removals};
 use crate::decide::place::{Choice, Placement, place};
@@ -324,7 +325,8 @@ fn workload(
     template: Template,
 ) -> Child {
     let running = observed.workload.as_ref().map(|stored| running(stored, &template.revision));
-    let way = rollout(placement, accepted.replicas, running);
+    let affords = |wanted: &Wanted| wanted.affords(accepted.replicas.saturating_add(1), placement.per_replica);
+    let way = rollout(placement, accepted.replicas, accepted.autoscaling.as_ref().is_none_or(affords), running);
     let kept = running.filter(|r| r.same_revision).and(observed.workload.as_ref()).and_then(tools_of);
     let template = match kept.or(observed.settings.tools_image.as_deref()) {
         Some(image) => template.with_tools(image),

@@ -28,6 +28,7 @@ mod lost;
 mod places;
 mod quiet;
 mod rivals;
+mod room;
 mod scaling;
 mod spec;
 mod stable;

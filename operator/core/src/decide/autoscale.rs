@@ -4,14 +4,16 @@
 //! spec.autoscaling     → wanted    metrics, bounds, behavior, with defaults
 //! gateways             → heard     readings and load: requests per second, in flight, queued; how many gateways tell
 //! Pods                 → learn     how long replicas take to be ready, what one ends per second
+//! Pods, nodes          → room      who has no place; what the accelerators are enough for
+//! the clock            → schedule  bounds at certain hours
 //! spec.replicas        → rival     does somebody else write it, too?
 //!                        decide::scale
 //! Decision             → told      status, conditions, and whether they are worth a write
 //! ```
 //!
 //! The number is decided by [`scale`](super::scale), with these guards: validity (30 s), ordered replicas, the forecast (unless
-//! `coldStart.compensation` is Disabled), our behaviour where none is given, the window of two cold starts, outages. While Pods of
-//! another revision are there, nothing goes down.
+//! `coldStart.compensation` is Disabled), our behaviour where none is given, the window of two cold starts, outages, and limits: while
+//! Pods of another revision are there, nothing goes down; schedules; accelerators.
 //!
 //! A pass is [`State::look`], then the write that it asks for, then [`State::settle`] with what came of it. Pure: time comes from outside,
 //! monotonic for decisions, wall time for what people read.
@@ -19,9 +21,12 @@
 pub mod heard;
 pub mod learn;
 pub mod rival;
+pub mod room;
+pub mod schedule;
 pub mod told;
 pub mod wanted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deepseek_crds::v1alpha1::{AutoscalingStatus, ScalingDecision};
@@ -31,13 +36,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use self::heard::Gateways;
 use self::learn::{ServiceRate, Starts};
 use self::rival::Rival;
+use self::room::{Room, budget};
 use self::told::Told;
 use self::wanted::Wanted;
 use super::scale::guards::{Freeze, Guards, Limits, Validity};
 use super::scale::input::{Controller, Input, Scale};
 use super::scale::memory::Memory;
 use super::scale::{Decision, Rescale, decide};
-use crate::observed::Pod;
+use crate::observed::{Node, Pod};
 
 /// Annotation on a deployment: `"true"` leaves the number of replicas alone.
 pub const PAUSED: &str = "deepseek-operator.io/autoscaling-paused";
@@ -70,6 +76,10 @@ pub struct Seen<'a> {
     pub pods: &'a [Pod],
     /// The revision that they should have.
     pub revision: Option<&'a str>,
+    /// Accelerators of one replica; `None` before it has been placed.
+    pub accelerators: Option<i32>,
+    /// The nodes of the cluster.
+    pub nodes: &'a [Arc<Node>],
 }
 
 /// Why a recommendation is not followed at all.
@@ -121,6 +131,7 @@ pub struct State {
     starts: Starts,
     rate: ServiceRate,
     rival: Rival,
+    room: Room,
     decisions: Vec<ScalingDecision>,
     last_scale: Option<Time>,
 }
@@ -155,6 +166,15 @@ impl State {
             let pending = self.starts.pending(seen.pods, seen.replicas, cold_start, self.rival.written(), seen.now);
             seen.gateways.load(wanted, self.rate.rate(), serving, pending, cold_start)
         });
+        let most = wanted.spec.max_replicas;
+        let placed = self.room.look(seen.pods, seen.nodes, seen.now);
+        let limits = Limits {
+            frozen: is_rolling(seen).then_some(Freeze::Rollout),
+            schedule: schedule::bounds(&wanted.schedules, seen.time, most),
+            budget: wanted.accelerators.and_then(|max| budget(max, seen.accelerators, seen.replicas, seen.pods)),
+            schedulable: placed.filter(|_| wanted.caps).map(|placed| placed.max(wanted.spec.min_replicas)),
+            ..Limits::default()
+        };
         let guards = Guards {
             validity: Some(Validity { stale_after: STALE_AFTER }),
             count_ordered: true,
@@ -162,7 +182,7 @@ impl State {
             our_behavior: true,
             cold_start: Some(cold_start),
             outage: true,
-            limits: Limits { frozen: is_rolling(seen).then_some(Freeze::Rollout), ..Limits::default() },
+            limits,
         };
         let decision = decide(&Input {
             now: seen.now,

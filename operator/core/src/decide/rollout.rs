@@ -2,7 +2,8 @@
 //!
 //! A new replica starts before an old one goes (`surge`) when accelerators are spare for it. Otherwise the old one goes
 //! first: a surge Pod would wait for ever for what the old one holds. Unless the old one holds nothing that the new one could
-//! use, such as processors alone or another product: then its end would help nobody, and it serves until the new one does.
+//! use, such as processors alone or another product: then its end would help nobody, and it serves until the new one does. What a
+//! deployment may hold (`spec.autoscaling.accelerators.max`) goes before all of that.
 
 use crate::decide::place::Placement;
 
@@ -16,9 +17,11 @@ pub enum Rollout {
 }
 
 /// Decides for one revision. A decision stays for the revision, so that nothing is written because a neighbour came or went.
-pub fn rollout(placement: &Placement, replicas: i32, running: Option<Running>) -> Rollout {
+/// `affords`: one more replica is within what the deployment may hold.
+pub fn rollout(placement: &Placement, replicas: i32, affords: bool, running: Option<Running>) -> Rollout {
     match running {
         Some(Running { same_revision: true, rollout }) => rollout,
+        _ if !affords => Rollout::InPlace,
         _ if !placement.gives_way => Rollout::Surge,
         _ if placement.free > 0 && placement.places > i64::from(replicas) => Rollout::Surge,
         _ => Rollout::InPlace,
@@ -68,17 +71,18 @@ mod tests {
             (1, 1, false, Rollout::Surge, "the same, and one of the new ones may start"),
         ];
         for (places, free, gives_way, expected, why) in cases {
-            assert_eq!(rollout(&placement(places, free, gives_way), 2, None), expected, "{why}");
+            assert_eq!(rollout(&placement(places, free, gives_way), 2, true, None), expected, "{why}");
         }
         let processors = Placement { accelerator: None, ..placement(2, 2, false) };
-        assert_eq!(rollout(&processors, 2, None), Rollout::Surge);
+        assert_eq!(rollout(&processors, 2, true, None), Rollout::Surge);
     }
 
     #[test]
     fn a_revision_keeps_its_way() {
         let running = Running { same_revision: true, rollout: Rollout::InPlace };
-        assert_eq!(rollout(&placement(9, 7, true), 2, Some(running)), Rollout::InPlace);
+        assert_eq!(rollout(&placement(9, 7, true), 2, true, Some(running)), Rollout::InPlace);
         let older = Running { same_revision: false, ..running };
-        assert_eq!(rollout(&placement(9, 7, true), 2, Some(older)), Rollout::Surge);
+        assert_eq!(rollout(&placement(9, 7, true), 2, true, Some(older)), Rollout::Surge);
+        assert_eq!(rollout(&placement(9, 7, true), 2, false, Some(older)), Rollout::InPlace, "no more may be held");
     }
 }

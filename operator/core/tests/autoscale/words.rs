@@ -2,9 +2,9 @@
 
 use deepseek_core::decide::autoscale::told::REASONS;
 use deepseek_core::decide::autoscale::{Hold, State, Wrote};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{World, world};
+use crate::world::{PERIOD, World, world};
 
 /// Two requests per second for each replica, of which there may be eight.
 fn two_each() -> World {
@@ -194,7 +194,11 @@ fn every_reason_has_a_case() {
     slow.passes(60, 0);
     slow.gateways[0].queued = vec![4; slow.gateways[0].queued.len()];
     slow.passes(10, 0);
+    let always = json!([{"start": "00:00", "end": "00:00", "minReplicas": 2}]);
+    let mut held = world(json!({"maxReplicas": 8, "target": {"queued": "1"}, "schedules": always}), 1);
+    held.passes(10, 0);
     let mut reasons = slow.reasons;
+    reasons.extend(held.reasons);
     for story in stories {
         let mut world = two_each();
         story(&mut world);
@@ -202,4 +206,83 @@ fn every_reason_has_a_case() {
     }
     let untold: Vec<_> = REASONS.iter().filter(|reason| !reasons.contains(reason)).collect();
     assert!(untold.is_empty(), "nothing leads to {untold:?}");
+}
+
+#[test]
+fn what_no_node_takes_is_taken_back_and_asked_for_again() {
+    let mut world = world(json!({"maxReplicas": 8, "target": {"requestsPerSecond": "2"}}), 1);
+    world.places = 3;
+    world.passes(60, 2);
+    world.passes(60, 10);
+    assert_eq!(world.replicas, 5);
+    world.passes(60, 10);
+    assert_eq!(world.replicas, 3);
+    assert!(world.says().contains(&"ScalingLimited=True InsufficientAccelerators".to_owned()), "{:?}", world.says());
+    world.places = 4;
+    let mut waited = 0;
+    while world.replicas == 3 {
+        world.pass(10);
+        waited += PERIOD;
+        assert!(waited <= 300, "it is never tried again");
+    }
+    assert!(world.replicas == 5 && waited > 200, "{} after {waited} s", world.replicas);
+    world.passes(70, 10);
+    assert_eq!(world.replicas, 4);
+    world.places = 5;
+    world.passes(700, 10);
+    assert_eq!(world.replicas, 5);
+    assert!(world.says().contains(&"ScalingLimited=False DesiredWithinRange".to_owned()), "{:?}", world.says());
+}
+
+#[test]
+fn who_asks_to_wait_waits_and_the_least_is_never_taken_back() {
+    for (asked, expected) in [
+        (json!({"maxReplicas": 8, "accelerators": {"whenUnschedulable": "Wait"}}), 5),
+        (json!({"maxReplicas": 8, "minReplicas": 4}), 4),
+    ] {
+        let mut asked = asked;
+        asked["target"] = json!({"requestsPerSecond": "2"});
+        let mut world = world(asked, 1);
+        world.places = 3;
+        world.passes(300, 10);
+        assert_eq!(world.replicas, expected);
+    }
+}
+
+#[test]
+fn a_budget_goes_before_the_load_and_the_least() {
+    let mut world = world(
+        json!({"maxReplicas": 8, "minReplicas": 4, "target": {"requestsPerSecond": "2"}, "accelerators": {"max": 3}}),
+        1,
+    );
+    world.passes(120, 14);
+    assert_eq!(world.replicas, 3);
+    assert!(world.says().contains(&"ScalingLimited=True InsufficientAccelerators".to_owned()), "{:?}", world.says());
+    let news = world.news;
+    world.passes(1200, 14);
+    assert_eq!((world.replicas, world.news), (3, news));
+}
+
+#[test]
+fn a_schedule_raises_the_least_and_lowers_the_most_at_its_hour() {
+    // the world begins on 1970-01-12 at 13:46:40
+    let schedule = |bounds: Value| {
+        let mut schedule = json!({"days": ["Monday"], "start": "14:00", "end": "14:30"});
+        schedule.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+        json!({"maxReplicas": 8, "target": {"requestsPerSecond": "2"}, "schedules": [schedule]})
+    };
+    let mut world = world(schedule(json!({"minReplicas": 4})), 1);
+    world.passes(780, 1);
+    assert_eq!(world.replicas, 1);
+    world.passes(60, 1);
+    assert_eq!(world.replicas, 4);
+    assert!(world.says().contains(&"ScalingLimited=True Scheduled".to_owned()), "{:?}", world.says());
+    world.passes(2400, 1);
+    assert_eq!(world.replicas, 1);
+    let mut world = self::world(schedule(json!({"maxReplicas": 2})), 1);
+    world.passes(600, 10);
+    assert_eq!(world.replicas, 5);
+    world.passes(240, 10);
+    assert_eq!(world.replicas, 2);
+    assert!(world.says().contains(&"ScalingLimited=True Scheduled".to_owned()), "{:?}", world.says());
 }

@@ -29,6 +29,8 @@ pub struct World {
     /// How long a replica takes.
     pub cold: u64,
     pub revision: &'static str,
+    /// So many replicas find a place.
+    pub places: usize,
     pub write: Wrote,
     pub now: u64,
     /// What was told last, and when; and how often.
@@ -55,6 +57,7 @@ pub fn world(wanted: Value, gateways: usize) -> World {
         silent: Vec::new(),
         cold: 0,
         revision: "r",
+        places: usize::MAX,
         write: Wrote::Taken,
         now: 1_000_000,
         told: None,
@@ -107,8 +110,9 @@ impl World {
             self.pods.push((self.now + self.cold, pod));
         }
         self.pods.truncate(wanted);
-        for (ready, pod) in &mut self.pods {
-            pod.ready = *ready <= self.now;
+        for (at, (ready, pod)) in self.pods.iter_mut().enumerate() {
+            pod.unschedulable = (at >= self.places).then(|| "no node has room".to_owned());
+            pod.ready = *ready <= self.now && pod.unschedulable.is_none();
             pod.canary = pod.ready.then_some(Canary::Answered);
         }
     }
@@ -137,6 +141,8 @@ impl World {
             gateways: &gateways,
             pods: &pods,
             revision: Some(self.revision),
+            accelerators: Some(1),
+            nodes: &[],
         };
         let pass = self.state.look(&self.wanted, &seen);
         let wrote = if pass.order().is_some() { self.write.clone() } else { Wrote::Nothing };

@@ -24,7 +24,7 @@ pub const CONDITIONS: [ConditionType; 3] =
     [ConditionType::AbleToScale, ConditionType::ScalingActive, ConditionType::ScalingLimited];
 
 /// Reasons that only they have.
-pub const REASONS: [Reason; 19] = [
+pub const REASONS: [Reason; 20] = [
     Reason::SucceededGetScale,
     Reason::ReadyForNewScale,
     Reason::ScaleDownStabilized,
@@ -43,6 +43,7 @@ pub const REASONS: [Reason; 19] = [
     Reason::TooManyReplicas,
     Reason::ScaleUpLimit,
     Reason::ScaleDownLimit,
+    Reason::Scheduled,
     Reason::RolloutFreeze,
 ];
 

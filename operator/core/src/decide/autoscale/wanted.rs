@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use deepseek_crds::condition::Reason;
 use deepseek_crds::unit::duration;
-use deepseek_crds::v1alpha1::{Autoscaling, MetricName, ScalingBehavior, ScalingMode, ScalingTarget, Switch};
+use deepseek_crds::v1alpha1::{
+    Autoscaling, MetricName, ScalingBehavior, ScalingMode, ScalingSchedule, ScalingTarget, Switch, WhenUnschedulable,
+};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 
+use super::schedule::Schedule;
 use crate::decide::scale::input::{Behavior, Identifier, Metric, Source, Spec, Target};
 use crate::decide::scale::quantity::Quantity;
 use crate::decide::scale::v2;
@@ -34,6 +37,12 @@ pub struct Wanted {
     pub expected: Option<Duration>,
     /// How long a request waits for a replica.
     pub patience: Duration,
+    /// Other bounds at certain hours.
+    pub schedules: Vec<Schedule>,
+    /// The most that all replicas may hold. Unit: accelerators.
+    pub accelerators: Option<i32>,
+    /// Replicas for which no node has room are taken back.
+    pub caps: bool,
 }
 
 /// What gateways count.
@@ -78,7 +87,17 @@ impl Wanted {
     /// A [`Refusal`] for the condition `Accepted`. The API server refuses most of it before; what was stored under other rules comes
     /// here.
     pub fn of(asked: &Autoscaling, patience: Duration) -> Result<Self, Refusal> {
-        let Autoscaling { mode, min_replicas, max_replicas, target, metrics, behavior, cold_start } = asked;
+        let Autoscaling {
+            mode,
+            min_replicas,
+            max_replicas,
+            target,
+            metrics,
+            behavior,
+            cold_start,
+            schedules,
+            accelerators,
+        } = asked;
         if *min_replicas < 1 || min_replicas > max_replicas {
             let why = format!(
                 "minReplicas {min_replicas} and maxReplicas {max_replicas} leave no number; choose 1 <= minReplicas <= maxReplicas"
@@ -109,6 +128,7 @@ impl Wanted {
             return Err(refused(".mode", format!("this operator does not know {unknown:?}; write Native or External")));
         }
         let cold_start = cold_start.clone().unwrap_or_default();
+        let accelerators = accelerators.clone().unwrap_or_default();
         Ok(Self {
             external: mode == ScalingMode::External,
             spec: Spec {
@@ -121,7 +141,15 @@ impl Wanted {
             compensates: cold_start.compensation != Some(Switch::Disabled),
             expected: cold_start.expected.as_deref().map(expected).transpose()?,
             patience,
+            schedules: schedules.iter().enumerate().map(schedule).collect::<Result<_, _>>()?,
+            accelerators: accelerators.max,
+            caps: caps(accelerators.when_unschedulable)?,
         })
+    }
+
+    /// Whether so many replicas of so many accelerators may run.
+    pub fn affords(&self, replicas: i32, each: u32) -> bool {
+        self.accelerators.is_none_or(|max| i64::from(replicas) * i64::from(each) <= i64::from(max))
     }
 
     /// The target of a measure, if it has one.
@@ -165,6 +193,21 @@ fn expected(text: &str) -> Result<Duration, Refusal> {
         let why = format!("{text:?} is no duration; write hours, minutes and seconds, such as 3m");
         refused(".coldStart.expected", why)
     })
+}
+
+fn schedule((at, asked): (usize, &ScalingSchedule)) -> Result<Schedule, Refusal> {
+    Schedule::of(asked).map_err(|(field, why)| refused(&format!(".schedules[{at}].{field}"), why))
+}
+
+fn caps(asked: Option<WhenUnschedulable>) -> Result<bool, Refusal> {
+    match asked.unwrap_or(WhenUnschedulable::Cap) {
+        WhenUnschedulable::Cap => Ok(true),
+        WhenUnschedulable::Wait => Ok(false),
+        WhenUnschedulable::Other(unknown) => {
+            let why = format!("this operator does not know {unknown:?}; write Cap or Wait");
+            Err(refused(".accelerators.whenUnschedulable", why))
+        }
+    }
 }
 
 /// It has the form of `autoscaling/v2`, and is read as that.
@@ -237,6 +280,15 @@ mod tests {
             (
                 json!({"maxReplicas": 2, "target": target, "behavior": {"scaleUp": {"tolerance": "much"}}}),
                 "behavior: \"much\"",
+            ),
+            (
+                json!({"maxReplicas": 2, "target": target, "schedules": [
+                    {"start": "07:00", "end": "18:00", "timeZone": "Mars/Olympus", "minReplicas": 2}]}),
+                "spec.autoscaling.schedules[0].timeZone: \"Mars/Olympus\"",
+            ),
+            (
+                json!({"maxReplicas": 2, "target": target, "accelerators": {"whenUnschedulable": "Panic"}}),
+                "accelerators.whenUnschedulable: this operator does not know \"Panic\"",
             ),
             (
                 json!({"maxReplicas": 2, "metrics": [{"type": "External", "external": {

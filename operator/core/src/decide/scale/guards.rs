@@ -109,7 +109,7 @@ impl Limits {
             at = bind(
                 at.min(most).max(least),
                 "Scheduled",
-                "the schedule allows another number of replicas at this hour",
+                "a schedule asks for another number of replicas at this hour",
             );
         }
         if let Some(floor) = failover_floor {
@@ -117,11 +117,15 @@ impl Limits {
         }
         at = bind(at.min(max), "TooManyReplicas", "the desired replica count is more than the maximum replica count");
         if let Some(budget) = budget {
-            let message = "the accelerators that may be used are enough for fewer replicas";
+            let message = "spec.autoscaling.accelerators.max is enough for fewer replicas";
             at = bind(at.min(budget.max(0)), INSUFFICIENT, message);
         }
         if let Some(most) = schedulable {
-            bind(at.min(most.max(0)), INSUFFICIENT, "no node has room for more replicas");
+            bind(
+                at.min(most.max(0)),
+                INSUFFICIENT,
+                "no node has room for more replicas; they are ordered again when there is",
+            );
         }
         (left, limited)
     }
