@@ -61,6 +61,7 @@ words! {
         AbleToScale = "The number of replicas can be read and written; absent where nothing scales.",
         ScalingActive = "There is a recommendation, and it is followed; absent where nothing scales.",
         ScalingLimited = "The recommendation is not followed in full; absent where nothing scales.",
+        ScaledToZero = "No replica runs because nobody asks for one; absent where spec.autoscaling.minReplicas is above 0.",
     }
 }
 
@@ -82,7 +83,7 @@ words! {
         InsufficientResources = "Nodes with the right accelerators exist, but too little processor or memory is free on them.",
         Fits = "Every replica has its accelerators.",
         Suspended = "spec.suspend is true: no replica runs, and no accelerator is held.",
-        ScaledToZero = "spec.replicas is 0: no replica runs, and no accelerator is held.",
+        ScaledToZero = "spec.replicas is 0: no replica runs, and no accelerator is held. Set by hand, or because nobody asks.",
         ClaimBound = "The persistent volume claim is bound.",
         ClaimMissing = "The persistent volume claim does not exist.",
         ClaimPending = "The persistent volume claim is not bound to a volume.",
@@ -127,6 +128,7 @@ words! {
         ScaleDownLimit = "The policies allow no faster way down.",
         Scheduled = "A schedule sets other bounds at this hour.",
         RolloutFreeze = "Nothing goes down while replicas of an older spec are being replaced.",
+        NotScaledToZero = "The last change of the number of replicas was not to none.",
     }
 }
 

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::autoscaling_limits::{ScalingAccelerators, ScalingSchedule};
+use super::autoscaling_limits::{ScaleToZero, ScalingAccelerators, ScalingSchedule};
 use super::engine::open_enum;
 use super::patterns::{DURATION, NUMBER};
 
@@ -86,6 +86,10 @@ open_enum! {
     validation = Rule::new("self.minReplicas <= self.maxReplicas").message(
         "spec.autoscaling.minReplicas is above spec.autoscaling.maxReplicas; lower minReplicas or raise maxReplicas"
     ),
+    validation = Rule::new("self.minReplicas > 0 || has(self.scaleToZero)").message(
+        "spec.autoscaling.minReplicas is 0, which needs spec.autoscaling.scaleToZero; write scaleToZero: {} for its defaults, or \
+         raise minReplicas"
+    ),
     validation = Rule::new("!has(self.target) || !has(self.metrics)").message(
         "spec.autoscaling.target is the short form of spec.autoscaling.metrics; remove one of them"
     ),
@@ -100,9 +104,9 @@ pub struct Autoscaling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ScalingMode>,
 
-    /// The least. Unit: replicas, 1 to 1000, at most `maxReplicas`. Default: 1. Example: 2.
+    /// The least. 0 needs `scaleToZero`. Unit: replicas, 0 to 1000, at most `maxReplicas`. Default: 1. Example: 2.
     #[serde(default = "one_replica")]
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: i32,
 
     /// The most: neither a burst nor a wrong number goes beyond it. Unit: replicas, 1 to 1000. Default: none, it is required.
@@ -138,6 +142,10 @@ pub struct Autoscaling {
     /// What accelerators allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accelerators: Option<ScalingAccelerators>,
+
+    /// With `minReplicas: 0`, when no replica runs, and how long the first request is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_to_zero: Option<ScaleToZero>,
 }
 
 fn one_replica() -> i32 {
@@ -156,6 +164,7 @@ impl Default for Autoscaling {
             cold_start: None,
             schedules: Vec::new(),
             accelerators: None,
+            scale_to_zero: None,
         }
     }
 }

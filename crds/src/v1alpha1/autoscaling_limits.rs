@@ -1,11 +1,11 @@
-//! What limits the number of replicas beside `minReplicas` and `maxReplicas`: hours, and accelerators.
+//! What limits the number of replicas beside `minReplicas` and `maxReplicas`: hours, accelerators, and nobody who asks.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::engine::open_enum;
-use super::patterns::{HOUR, TIME_ZONE};
+use super::patterns::{DURATION, HOUR, TIME_ZONE};
 
 open_enum! {
     /// What becomes of replicas for which no node has room.
@@ -96,4 +96,22 @@ pub struct ScalingAccelerators {
     /// wait). Default: Cap. Example: Wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_unschedulable: Option<WhenUnschedulable>,
+}
+
+/// When no replica runs, and how long the first request is held.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleToZero {
+    /// Nobody has asked for so long, and no answer is under way: no replica runs until somebody asks. The window of
+    /// `behavior.scaleDown` counts, too. Unit: a duration of hours, minutes and seconds, at least 10s. Default: 15m. Example: 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
+    pub idle_after: Option<String>,
+
+    /// A request is held at the gateway for so long while no replica answers; then it is refused, with the time after which to come
+    /// back. As many are held as `spec.gateway.limits.maxQueueLength` says. Unit: a duration of hours, minutes and seconds, at
+    /// least 10s. Default: 2m. Example: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
+    pub hold_timeout: Option<String>,
 }

@@ -19,7 +19,7 @@ pub use autoscaling::{
     ScalingBehavior, ScalingMetric, ScalingMode, ScalingPolicy, ScalingRules, ScalingTarget, SelectPolicy, Switch,
     TargetType,
 };
-pub use autoscaling_limits::{ScalingAccelerators, ScalingSchedule, Weekday, WhenUnschedulable};
+pub use autoscaling_limits::{ScaleToZero, ScalingAccelerators, ScalingSchedule, Weekday, WhenUnschedulable};
 pub use autoscaling_status::{
     AutoscalingStatus, ColdStartStatus, ExternalMetricStatus, MetricStatus, MetricValueStatus, ScalingDecision,
 };

@@ -25,6 +25,7 @@ mod rolling;
 mod scale;
 mod suspend;
 mod undecodable;
+mod zero;
 
 use anyhow::Result;
 use futures::future::BoxFuture;
@@ -131,6 +132,7 @@ fn side_by_side() -> Phase {
             ANY,
             "from 1 to 10 requests per second, five replicas are wanted within 20 s; two who scale are one too many"
         )],
+        vec![scenario!(zero, "zero", ANY, "nobody asks, and no replica runs; who asks then is held and answered")],
         vec![
             scenario!(suspend, "suspend", GPUS, "suspended, it frees its GPU, and comes back"),
             scenario!(

@@ -134,7 +134,12 @@ fn of_scaling() -> Vec<Case> {
         (
             "zero as the least",
             with(json!({"minReplicas": 0, "maxReplicas": 2, "target": target()})),
-            &["spec.autoscaling.minReplicas", "greater than or equal to 1"],
+            &["spec.autoscaling.minReplicas is 0", "write scaleToZero: {}", "raise minReplicas"],
+        ),
+        (
+            "idle for no time that can be",
+            with(json!({"minReplicas": 0, "maxReplicas": 2, "target": target(), "scaleToZero": {"idleAfter": "soon"}})),
+            &["spec.autoscaling.scaleToZero.idleAfter"],
         ),
         (
             "schedule without bounds",

@@ -23,6 +23,8 @@ pub trait Prober: Send + Sync + 'static {
     fn ask_gateway<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<(), String>>;
     /// Asks the gateway at this address for its load; says why there is no answer that can be.
     fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>>;
+    /// Whether a request waits at the gateway at this address; the answer comes as soon as one does, or after this time.
+    fn await_request<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, Result<bool, String>>;
     /// Whether anybody is there, if only to refuse the connection.
     fn knock<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, bool>;
 }
@@ -55,13 +57,13 @@ impl Prober for OpenAi {
     }
 
     fn ask_demand<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Demand, String>> {
+        Box::pin(async move { demand(&self.client, address, &format!("seconds={ASKED}")).await })
+    }
+
+    fn await_request<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, Result<bool, String>> {
         Box::pin(async move {
-            let path = format!("/demand?seconds={ASKED}");
-            let (status, said) = exchange(&self.client, http::Method::GET, address, &path, None).await?;
-            if !status.is_success() {
-                return Err(format!("GET /demand answers HTTP {}", status.as_u16()));
-            }
-            demand_of(&said)
+            let told = demand(&self.client, address, &format!("seconds=0&wait={}", limit.as_secs())).await?;
+            Ok(told.waiting > 0)
         })
     }
 
@@ -75,6 +77,14 @@ impl Prober for OpenAi {
             }
         })
     }
+}
+
+async fn demand(client: &HttpClient, address: &str, query: &str) -> Result<Demand, String> {
+    let (status, said) = exchange(client, http::Method::GET, address, &format!("/demand?{query}"), None).await?;
+    if !status.is_success() {
+        return Err(format!("GET /demand answers HTTP {}", status.as_u16()));
+    }
+    demand_of(&said)
 }
 
 /// What a gateway tells, if it can be.

@@ -15,6 +15,7 @@
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
 //! | how gateways are asked for the load | [`sense`] |
 //! | how the number of replicas follows it | [`scaler`] |
+//! | how somebody who asks wakes a deployment without a replica | [`bells`] |
 //! | which Pods are ours, and how they are | [`ours`] |
 //! | which nodes are silent, and who keeps Pods off them | [`silence`], `knock`, [`keep_off`] |
 //! | who may write | [`lease`] |
@@ -24,6 +25,7 @@
 pub mod admin;
 pub mod apply;
 pub mod belonging;
+pub mod bells;
 pub mod canary;
 pub mod children;
 pub mod clients;

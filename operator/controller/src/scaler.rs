@@ -7,6 +7,7 @@
 //! resourceVersion goes with the write. The status is not written here: a deployment of which there is news is woken, and the pass
 //! of [`reconcile`](mod@crate::reconcile) tells it. A term begins without recommendations, so that nothing goes down for a whole window;
 //! what the gateways remember makes up for the rest.
+//! Where there is no replica because nobody asks, gateways ring as soon as somebody does: see [`bells`](crate::bells).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +21,11 @@ use deepseek_core::decide::scale::Rescale;
 use deepseek_core::observed::Observed;
 use deepseek_core::render::REVISION_LABEL;
 use deepseek_crds::DeepSeekDeployment;
-use deepseek_crds::condition::Reason;
+use deepseek_crds::condition::{ConditionType, Reason};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::Store;
@@ -32,10 +34,11 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::SCALE_MANAGER;
+use crate::bells::Bells;
 use crate::canary::Prober;
 use crate::lease::Leading;
 use crate::reconcile::Context;
-use crate::sense::Ear;
+use crate::sense::{Ear, addresses};
 use crate::wake::Waker;
 use crate::watch::Guarded;
 
@@ -87,6 +90,8 @@ struct Kept {
     told: Option<(Arc<Told>, Duration)>,
     /// The number that we wrote, with the version it got: the store may be a moment behind.
     written: Option<(u64, i32)>,
+    /// There is no replica because nobody asks: the gateways at which somebody may.
+    asleep_behind: Option<Vec<String>>,
 }
 
 impl Scaler {
@@ -94,25 +99,37 @@ impl Scaler {
     pub async fn attend(&self) {
         let begun = Instant::now();
         let mut kept = HashMap::new();
+        let mut bells = Bells::new(self.prober.clone());
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = bells.ring() => {}
+            }
             kept = self.round(kept, begun).await;
+            bells.hang(kept.iter().filter_map(|(uid, one)| Some((uid, one.asleep_behind.as_deref()?))));
         }
     }
 
     /// One pass of every deployment that scales; what is kept of others is forgotten.
     async fn round(&self, mut kept: HashMap<String, Kept>, begun: Instant) -> HashMap<String, Kept> {
         let all = self.deployments.state();
+        for deployment in all.iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
+            self.wake_orphan(deployment, &kept).await;
+        }
         let scale = all.iter().filter_map(|guarded| guarded.0.as_ref().ok()).filter(|deployment| {
             deployment.spec.autoscaling.is_some() && deployment.metadata.deletion_timestamp.is_none()
         });
         let passes: Vec<_> = scale
             .map(|deployment| {
                 let uid = deployment.uid().unwrap_or_default();
-                let mut one = kept.remove(&uid).unwrap_or_else(|| Kept::inherit(deployment));
+                let known = kept.remove(&uid);
                 async move {
+                    let mut one = match known {
+                        Some(known) => known,
+                        None => Kept::inherit(deployment, self.has_gone_to_sleep(deployment).await),
+                    };
                     self.pass(deployment, &mut one, DAWN + begun.elapsed()).await;
                     (uid, one)
                 }
@@ -137,6 +154,8 @@ impl Scaler {
         let Some(wanted) = wanted else { return };
         kept.ear.listen(&*self.prober, &self.context.metrics, &observed.gateways, now).await;
         let told = self.scale(deployment, &observed, &wanted, kept, now).await;
+        let asleep = kept.state.is_asleep() && deployment.spec.replicas == 0 && !deployment.spec.suspend;
+        kept.asleep_behind = asleep.then(|| addresses(&observed.gateways));
         self.tell(deployment, kept, told, Some(&wanted), now);
     }
 
@@ -225,6 +244,43 @@ impl Scaler {
         }
     }
 
+    /// Whether the operator itself has left this one without a replica. The status may not tell it yet, but whose the number is, it is.
+    async fn has_gone_to_sleep(&self, deployment: &DeepSeekDeployment) -> bool {
+        if deployment.spec.replicas > 0 {
+            return false;
+        }
+        if says_asleep(deployment) {
+            return true;
+        }
+        let api: Api<DeepSeekDeployment> =
+            Api::namespaced(self.client.clone(), &deployment.namespace().unwrap_or_default());
+        match api.get_metadata(&deployment.name_any()).await {
+            Ok(object) => is_ours(&object.metadata),
+            Err(error) => {
+                tracing::warn!(%error, "who has set spec.replicas to 0 is not known");
+                false
+            }
+        }
+    }
+
+    /// Who does not scale any more gets back the replica that was taken because nobody asked.
+    async fn wake_orphan(&self, deployment: &DeepSeekDeployment, kept: &HashMap<String, Kept>) {
+        let slept = || kept.get(deployment.metadata.uid.as_deref().unwrap_or_default()).map(|one| one.state.is_asleep());
+        let is_orphan = deployment.spec.autoscaling.is_none()
+            && deployment.spec.replicas == 0
+            && deployment.metadata.deletion_timestamp.is_none();
+        if !is_orphan || !slept().unwrap_or_else(|| says_asleep(deployment)) {
+            return;
+        }
+        let reason = "spec.autoscaling is gone".to_owned();
+        let rescale = Rescale { from: 0, to: 1, reason };
+        if let Wrote::Taken = self.write(&self.context.leading, deployment, &rescale, &mut None).await {
+            let note = format!("New size: 1; reason: {}", rescale.reason);
+            let event = rescaled(EventType::Normal, "SuccessfulRescale", note);
+            self.publish(deployment, &event).await;
+        }
+    }
+
     /// Asks who owns `spec.replicas` now.
     async fn name_rival(&self, deployment: &DeepSeekDeployment, state: &mut State) {
         let api: Api<DeepSeekDeployment> =
@@ -266,9 +322,10 @@ impl Scaler {
 }
 
 impl Kept {
-    fn inherit(deployment: &DeepSeekDeployment) -> Self {
+    fn inherit(deployment: &DeepSeekDeployment, asleep: bool) -> Self {
         let status = deployment.status.as_ref().and_then(|status| status.autoscaling.as_ref());
-        Self { state: State::inherit(status), ear: Ear::default(), told: None, written: None }
+        let state = State::inherit(status).asleep(asleep);
+        Self { state, ear: Ear::default(), told: None, written: None, asleep_behind: None }
     }
 }
 
@@ -311,15 +368,32 @@ fn announcement(pass: &Pass, wrote: &Wrote, told: &Told, before: Option<&Told>) 
         }
         _ => return None,
     };
-    Some(Event { type_, reason: reason.to_owned(), note: Some(note), action: "Rescale".into(), secondary: None })
+    Some(rescaled(type_, reason, note))
+}
+
+fn rescaled(type_: EventType, reason: &str, note: String) -> Event {
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: "Rescale".into(), secondary: None }
+}
+
+/// The status says that there is no replica because nobody asks.
+fn says_asleep(deployment: &DeepSeekDeployment) -> bool {
+    let conditions = deployment.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|one| one.type_ == ConditionType::ScaledToZero.as_str() && one.status == "True")
+}
+
+/// Whether the operator has written `spec.replicas`, and nobody else.
+fn is_ours(metadata: &ObjectMeta) -> bool {
+    writers_of_replicas(metadata).next().is_some_and(|_| writer_of_replicas(metadata).is_none())
 }
 
 /// Who wrote `spec.replicas` last, beside us.
 fn writer_of_replicas(metadata: &ObjectMeta) -> Option<String> {
+    let theirs = writers_of_replicas(metadata).filter(|entry| entry.manager.as_deref() != Some(SCALE_MANAGER));
+    theirs.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
+}
+
+fn writers_of_replicas(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
     let owns = |fields: &serde_json::Value| !fields["f:spec"]["f:replicas"].is_null();
     let entries = metadata.managed_fields.iter().flatten();
-    let theirs = entries
-        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)))
-        .filter(|entry| entry.manager.as_deref() != Some(SCALE_MANAGER));
-    theirs.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
+    entries.filter(move |entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)))
 }

@@ -70,6 +70,11 @@ impl Ear {
     }
 }
 
+/// Where gateways can be asked.
+pub fn addresses(gateways: &[Pod]) -> Vec<String> {
+    gateways.iter().filter(|pod| !pod.terminating).filter_map(address).collect()
+}
+
 /// Clients are led to it.
 fn should_tell(pod: &Pod) -> bool {
     pod.ready && !pod.terminating

@@ -29,6 +29,9 @@ pub struct Demand {
     pub in_flight: Vec<u32>,
     /// Requests that wait for a replica.
     pub queued: Vec<u32>,
+    /// Requests that wait for one at this moment.
+    #[serde(default)]
+    pub waiting: u32,
 }
 
 impl Demand {
@@ -37,7 +40,7 @@ impl Demand {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        let Self { seconds, arrivals, served, tokens: _, in_flight, queued } = self;
+        let Self { seconds, arrivals, served, tokens: _, in_flight, queued, waiting } = self;
         let told = arrivals.len();
         if self.all().iter().any(|series| series.len() != told) {
             return Err("its lists are not of the same length".into());
@@ -45,7 +48,7 @@ impl Demand {
         if u64::try_from(told).is_ok_and(|told| told > *seconds) {
             return Err(format!("it tells of {told} s, and has counted {seconds} s"));
         }
-        let counts = [arrivals, served, in_flight, queued].into_iter().flatten();
+        let counts = [arrivals, served, in_flight, queued].into_iter().flatten().chain([waiting]);
         match counts.max().filter(|most| **most > MOST) {
             Some(most) => Err(format!("it tells of {most} requests in a second")),
             None => Ok(()),
@@ -83,6 +86,7 @@ mod tests {
             tokens: zeros.clone(),
             in_flight: zeros.clone(),
             queued: zeros,
+            waiting: 0,
         }
     }
 

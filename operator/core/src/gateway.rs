@@ -35,6 +35,9 @@ pub struct GatewayConfig {
     /// Whether clients need an API key.
     #[serde(default)]
     pub keys_required: bool,
+    /// Where there may be no replica because nobody asks: how long a request is held until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// What holders of API keys may do, by the key's name; others have no limits of their own.
     #[serde(default)]
     pub clients: BTreeMap<String, Client>,
@@ -53,9 +56,20 @@ impl GatewayConfig {
             otlp_endpoint: None,
             limits: Limits::default(),
             keys_required: false,
+            hold: None,
             clients: BTreeMap::new(),
         }
     }
+}
+
+/// How long a request is held while no replica answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// At most so long.
+    pub time: u64,
+    /// How long a replica is thought to take until it answers: who is refused is told to come back then.
+    pub start: u64,
 }
 
 /// Limits of a gateway.

@@ -2,6 +2,8 @@
 //!
 //! [`plan`] is total: a spec that cannot be served is a verdict, never an error, and what was accepted last stays.
 
+use std::time::Duration;
+
 use deepseek_crds::DeepSeekDeployment;
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::{AutoscalingStatus, EndpointStatus, ModelStatus, PlacementStatus};
@@ -293,7 +295,7 @@ fn front(
     let Some(image) = settings.gateway_image.as_deref().filter(|_| accepted.front.is_wanted()) else {
         return vec![service(owner, Component::Engine)];
     };
-    let config = accepted.front.config(accepted, placement, settings.otlp_endpoint.as_deref());
+    let config = accepted.front.config(accepted, placement, settings.otlp_endpoint.as_deref(), learned(owner, observed));
     let mut children = Vec::from(gateway_access(owner));
     children.extend([
         gateway_config(owner, &config),
@@ -305,6 +307,13 @@ fn front(
     ]);
     children.extend(held(owner, observed));
     children
+}
+
+/// How long replicas have taken until they answered; the status says it until the autoscaler has looked.
+fn learned(owner: &DeepSeekDeployment, observed: &Observed) -> Option<Duration> {
+    let stored = owner.status.as_ref().and_then(|status| status.autoscaling.as_ref());
+    let status = observed.scaling.as_ref().map(|scaling| &scaling.status).or(stored)?;
+    u64::try_from(status.cold_start.as_ref()?.p90_seconds).ok().map(Duration::from_secs)
 }
 
 /// A Service that leads to engines turns to gateways when one of them is ready, so that nobody is turned away meanwhile.

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use deepseek_core::demand::REMEMBERED;
+use deepseek_core::demand::{Demand, REMEMBERED};
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -19,13 +20,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::ready::Readiness;
 use crate::scene::Shared;
 
 /// After an error of `accept`, such as too many open files.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// Whoever waits for a request asks again after this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped. Runs within a `LocalSet`.
 ///
@@ -46,9 +50,14 @@ pub async fn serve(
         let (shared, ready, stop) = (shared.clone(), ready.clone(), stop.clone());
         spawn_local(async move {
             let service = service_fn(move |request| {
-                let not_ready = if *stop.borrow() { Some("stopping".to_owned()) } else { ready.why_not() };
-                let answer = answer(&shared, not_ready, &request);
-                async move { Ok::<_, Infallible>(answer) }
+                let (shared, ready, stop) = (shared.clone(), ready.clone(), stop.clone());
+                async move {
+                    if request.uri().path() == "/demand" {
+                        wait(&shared, request.uri().query()).await;
+                    }
+                    let not_ready = if *stop.borrow() { Some("stopping".to_owned()) } else { ready.why_not() };
+                    Ok::<_, Infallible>(answer(&shared, not_ready, &request))
+                }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(5));
@@ -73,7 +82,7 @@ fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming
             Ok(metrics) => text(StatusCode::OK, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/demand" => as_json(format!("{}\n", json!(shared.metrics.load.told(seconds(request.uri().query()))))),
+        "/demand" => as_json(format!("{}\n", json!(demand(shared, request.uri().query())))),
         "/capacity" => as_json(format!("{}\n", json!(Capacity::of(shared)))),
         "/debug/state" => as_json(format!("{:#}\n", state(shared))),
         _ => {
@@ -82,10 +91,25 @@ fn answer(shared: &Shared, not_ready: Option<String>, request: &Request<Incoming
     }
 }
 
-/// `seconds=N` of a query; all that is remembered when it says nothing of the kind.
-fn seconds(query: Option<&str>) -> usize {
-    let said = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("seconds=")?.parse().ok());
-    said.unwrap_or(REMEMBERED)
+/// `wait=N` of a query: the answer comes when a request waits, or after so many seconds.
+async fn wait(shared: &Shared, query: Option<&str>) {
+    let Some(seconds) = said(query, "wait") else { return };
+    let limit = Duration::from_secs(seconds).min(LONGEST_WAIT);
+    // that nobody asked is an answer
+    let _ = timeout(limit, shared.admission.is_asked()).await;
+}
+
+/// The last `seconds=N` of a query; all that is remembered when it says nothing of the kind.
+fn demand(shared: &Shared, query: Option<&str>) -> Demand {
+    let seconds = said(query, "seconds").unwrap_or(REMEMBERED);
+    let waiting = u32::try_from(shared.admission.waiting()).unwrap_or(u32::MAX);
+    Demand { waiting, ..shared.metrics.load.told(seconds) }
+}
+
+/// A number of a query.
+fn said<T: FromStr>(query: Option<&str>, name: &str) -> Option<T> {
+    let mut parts = query.unwrap_or_default().split('&').filter_map(|part| part.split_once('='));
+    parts.find_map(|(key, value)| (key == name).then_some(value)?.parse().ok())
 }
 
 /// What peers want to know before they send somebody over.

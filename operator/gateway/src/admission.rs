@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 /// How urgent a request is; of two that wait the higher goes first, and the lower is refused first.
@@ -39,6 +39,8 @@ pub struct Admission {
     queue: Mutex<Queue>,
     /// Requests that wait; read without the lock.
     waiting: AtomicUsize,
+    /// Told whenever one begins to wait.
+    asked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -63,12 +65,23 @@ enum Call {
 impl Admission {
     /// An empty queue.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::default(), waiting: AtomicUsize::new(0) })
+        Arc::new(Self { queue: Mutex::default(), waiting: AtomicUsize::new(0), asked: Notify::new() })
     }
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Returns as soon as a request waits.
+    pub async fn is_asked(&self) {
+        loop {
+            let asked = self.asked.notified();
+            if self.waiting() > 0 {
+                return;
+            }
+            asked.await;
+        }
     }
 
     /// Takes a place with `take`, now or later.
@@ -151,6 +164,7 @@ impl Admission {
         let (call, called) = oneshot::channel();
         queue.waiters.insert(turn, call);
         self.waiting.store(queue.waiters.len(), Ordering::Relaxed);
+        self.asked.notify_waiters();
         Ok(Ticket { admission: self.clone(), turn, called, answered: false })
     }
 
@@ -279,6 +293,21 @@ mod tests {
             settle().await;
         }
         assert_eq!(told.lock().unwrap()[2..], ["high", "normal", "old"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_to_know_is_told_at_once_that_somebody_waits() {
+        let (replica, told) = (Replica::with_places(0), Arc::default());
+        let listener = tokio::spawn({
+            let replica = replica.clone();
+            async move { replica.admission.is_asked().await }
+        });
+        settle().await;
+        assert!(!listener.is_finished());
+        replica.request("first", Normal, &told);
+        settle().await;
+        assert!(listener.is_finished());
+        replica.admission.is_asked().await;
     }
 
     #[tokio::test(start_paused = true)]

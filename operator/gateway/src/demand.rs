@@ -127,6 +127,7 @@ impl Load {
             tokens: each(|second| second.tokens),
             in_flight: each(|second| second.in_flight),
             queued: each(|second| second.queued),
+            waiting: 0,
         }
     }
 

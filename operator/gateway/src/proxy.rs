@@ -23,7 +23,7 @@ use crate::choose::{by_load, by_opening};
 use crate::headers::{REQUEST_ID, clean, is_events, own_form, request_id};
 use crate::health::Signal;
 use crate::line::Line;
-use crate::refusal::{Refusal, aborted, cut_short, overloaded, too_slow, unknown_route};
+use crate::refusal::{Refusal, aborted, cut_short, overloaded, starting, too_slow, unknown_route};
 use crate::replica::{Place, Replica};
 use crate::route::route;
 use crate::scene::{Scene, Shared};
@@ -192,17 +192,22 @@ impl Worker {
             choose(&scene, asked, avoided).and_then(|replica| Place::take(replica, asked.cost, admission))
         };
         metrics.queue.set(i64::try_from(admission.waiting()).unwrap_or(i64::MAX));
-        let admitted =
-            admission.admit(asked.priority, limits.queue, Duration::from_millis(limits.queue_time), take).await;
+        // where nobody answers because nobody asked, a replica starts for whoever asks first
+        let hold = scene.config.hold.filter(|_| !scene.is_served());
+        let patience = hold.map_or(limits.queue_time, |hold| hold.time);
+        let admitted = admission.admit(asked.priority, limits.queue, Duration::from_millis(patience), take).await;
         admitted.map_err(|refused| {
-            let served = self.shared.scene().replicas.iter().any(|replica| replica.is_up());
+            let served = self.shared.scene().is_served();
             let why = match refused {
                 Refused::QueueFull => "queue_full",
                 Refused::WaitedTooLong if served => "queue_timeout",
                 Refused::WaitedTooLong => "no_replica",
             };
             metrics.sheds.with_label_values(&[why, priority_name(asked.priority)]).inc();
-            overloaded(why, limits.queue_time)
+            match hold.filter(|_| why == "no_replica") {
+                Some(hold) => starting(hold.start),
+                None => overloaded(why, limits.queue_time),
+            }
         })
     }
 

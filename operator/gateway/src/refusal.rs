@@ -149,6 +149,15 @@ pub(crate) fn overloaded(why: &'static str, waited: u64) -> Refusal {
     }
 }
 
+/// A replica is being started for whoever asked first, and takes longer than a request is held.
+pub(crate) fn starting(takes: u64) -> Refusal {
+    let seconds = takes.div_ceil(1000).max(1);
+    Refusal {
+        retry_after: Some(seconds),
+        ..Refusal::unavailable("starting", format!("A replica is starting, which takes about {seconds} s. Send the request again."))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -170,6 +179,13 @@ mod tests {
     fn an_overload_says_when_to_come_back() {
         let response = Refusal::overload("queue_full", "busy", 7).response("r");
         assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from(7)));
+    }
+
+    #[test]
+    fn who_is_held_in_vain_is_told_how_long_a_start_takes() {
+        let response = starting(180_400).response("r");
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(181)));
+        assert!(response.body().contains("about 181 s"), "{}", response.body());
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub struct Scene {
     pub replicas: Arc<[Arc<Replica>]>,
 }
 
+impl Scene {
+    /// Whether any replica gets traffic.
+    pub fn is_served(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.is_up())
+    }
+}
+
 /// What all workers share.
 pub struct Shared {
     scene: RwLock<Arc<Scene>>,

@@ -78,7 +78,9 @@ impl Traffic {
         let arrivals: Vec<u32> = seconds.map(|second| if at == 0 { rate(second) } else { 0 }).collect();
         let queued = vec![if at == 0 { inner.queued } else { 0 }; arrivals.len()];
         let in_flight = arrivals.iter().zip(&queued).map(|(running, queued)| running + queued).collect();
-        Ok(Demand { seconds: now, served: arrivals.clone(), tokens: arrivals.clone(), in_flight, queued, arrivals })
+        let waiting = queued.last().copied().unwrap_or(0);
+        let (served, tokens) = (arrivals.clone(), arrivals.clone());
+        Ok(Demand { seconds: now, served, tokens, in_flight, queued, arrivals, waiting })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -36,3 +36,4 @@ mod stage;
 mod troubles;
 mod unsure;
 mod watches;
+mod zero;

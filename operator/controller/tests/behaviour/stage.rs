@@ -236,6 +236,18 @@ impl Prober for Engines {
         Box::pin(async move { told })
     }
 
+    fn await_request<'a>(&'a self, address: &'a str, limit: Duration) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(async move {
+            let asked = async {
+                while self.traffic.told(&self.world, address).is_ok_and(|demand| demand.waiting == 0) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(limit, asked).await.map(|()| ()).ok();
+            self.traffic.told(&self.world, address).map(|demand| demand.waiting > 0)
+        })
+    }
+
     fn knock<'a>(&'a self, address: &'a str, _: Duration) -> BoxFuture<'a, bool> {
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let there = silent.is_empty() || !silent.contains(&self.node_of(address));

@@ -5,6 +5,7 @@
 //! gateways             → heard     readings and load: requests per second, in flight, queued; how many gateways tell
 //! Pods                 → learn     how long replicas take to be ready, what one ends per second
 //! Pods, nodes          → room      who has no place; what the accelerators are enough for
+//! gateways             → idle      for how long nobody has asked
 //! the clock            → schedule  bounds at certain hours
 //! spec.replicas        → rival     does somebody else write it, too?
 //!                        decide::scale
@@ -19,6 +20,7 @@
 //! monotonic for decisions, wall time for what people read.
 
 pub mod heard;
+pub mod idle;
 pub mod learn;
 pub mod rival;
 pub mod room;
@@ -34,13 +36,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::heard::Gateways;
+use self::idle::Idle;
 use self::learn::{ServiceRate, Starts};
 use self::rival::Rival;
 use self::room::{Room, budget};
 use self::told::Told;
 use self::wanted::Wanted;
+use super::scale::conditions::Condition;
 use super::scale::guards::{Freeze, Guards, Limits, Validity};
-use super::scale::input::{Controller, Input, Scale};
+use super::scale::input::{Controller, Input, Scale, Spec};
 use super::scale::memory::Memory;
 use super::scale::{Decision, Rescale, decide};
 use crate::observed::{Node, Pod};
@@ -51,7 +55,7 @@ pub const PAUSED: &str = "deepseek-operator.io/autoscaling-paused";
 /// Older numbers are none.
 const STALE_AFTER: Duration = Duration::from_secs(30);
 /// How long a replica takes to be ready when nothing is known of it.
-const COLD_START: Duration = Duration::from_secs(60);
+pub(crate) const COLD_START: Duration = Duration::from_secs(60);
 /// Changes that the status tells of.
 const DECISIONS: usize = 5;
 
@@ -132,6 +136,9 @@ pub struct State {
     rate: ServiceRate,
     rival: Rival,
     room: Room,
+    idle: Idle,
+    /// We tried to write 0, and something went wrong on the way.
+    tried_zero: bool,
     decisions: Vec<ScalingDecision>,
     last_scale: Option<Time>,
 }
@@ -149,8 +156,24 @@ impl State {
         }
     }
 
+    /// Whether the predecessor has left no replica because nobody asked.
+    #[must_use]
+    pub fn asleep(mut self, asleep: bool) -> Self {
+        let word = "the HPA controller scaled the workload to zero";
+        self.memory.status.conditions.scaled_to_zero = asleep.then(|| Condition::yes("ScaledToZero", word));
+        self
+    }
+
+    /// It is there without a replica because nobody asked, and not because somebody wanted it so.
+    pub fn is_asleep(&self) -> bool {
+        self.memory.status.conditions.is_scaled_to_zero()
+    }
+
     /// Decides.
     pub fn look(&mut self, wanted: &Wanted, seen: &Seen<'_>) -> Pass {
+        if std::mem::take(&mut self.tried_zero) && seen.replicas == 0 {
+            *self = std::mem::take(self).asleep(true);
+        }
         self.starts.look(seen.pods, seen.now);
         let serving = u32::try_from(seen.pods.iter().filter(|pod| pod.serves()).count()).unwrap_or(u32::MAX);
         self.rate.look(seen.gateways.busy(), serving, seen.now);
@@ -158,7 +181,9 @@ impl State {
         let hold = self.hold(wanted, seen);
         if hold == Some(Hold::Suspended) {
             // what was needed before says nothing about what will be
+            let asleep = self.memory.status.conditions.scaled_to_zero.take();
             self.memory = Memory::default();
+            self.memory.status.conditions.scaled_to_zero = asleep;
         }
         let cold_start = wanted.expected.or(self.starts.p90()).unwrap_or(COLD_START);
         let readings = seen.gateways.readings(wanted, seen.now);
@@ -184,11 +209,12 @@ impl State {
             outage: true,
             limits,
         };
+        let spec = Spec { min_replicas: self.least(wanted, seen), ..wanted.spec.clone() };
         let decision = decide(&Input {
             now: seen.now,
             namespace: seen.namespace,
             controller: &Controller::default(),
-            spec: &wanted.spec,
+            spec: &spec,
             scale: Ok(Scale { spec_replicas: seen.replicas, status_replicas: seen.replicas }),
             pods: Ok(&[]),
             readings: &readings,
@@ -196,6 +222,17 @@ impl State {
             memory: &self.memory,
         });
         Pass { decision, hold, new_rival }
+    }
+
+    /// None at all only after nobody has asked for long enough, and until somebody does.
+    fn least(&mut self, wanted: &Wanted, seen: &Seen<'_>) -> i32 {
+        let serves = seen.pods.iter().any(Pod::serves);
+        let idle = self.idle.look(seen.gateways, serves, seen.now);
+        match wanted.zero {
+            Some(_) if seen.replicas == 0 => i32::from(seen.gateways.is_asked()),
+            Some(zero) => i32::from(idle < zero.idle_after),
+            None => wanted.spec.min_replicas,
+        }
     }
 
     fn hold(&self, wanted: &Wanted, seen: &Seen<'_>) -> Option<Hold> {
@@ -227,7 +264,10 @@ impl State {
                 self.rival.wrote(rescale.to, seen.now);
                 self.note(rescale, seen.time);
             }
-            (Some(rescale), Wrote::Failed(_)) => self.rival.tried(rescale.to),
+            (Some(rescale), Wrote::Failed(_)) => {
+                self.rival.tried(rescale.to);
+                self.tried_zero = rescale.to == 0;
+            }
             _ => {}
         }
         let hold = match &pass.hold {
@@ -240,7 +280,7 @@ impl State {
                 current_replicas: pass.decision.current,
                 desired_replicas: pass.decision.desired,
                 last_scale_time: self.last_scale.clone(),
-                next_scale_down_time: told::next_down(&pass.decision, wanted.spec.min_replicas, seen.now, seen.time)
+                next_scale_down_time: told::next_down(&pass.decision, wanted.spec.min_replicas.max(1), seen.now, seen.time)
                     .map(Time),
                 targets: Some(told::targets(wanted, &pass.decision)),
                 current_metrics: told::metrics(wanted, &pass.decision),
@@ -248,7 +288,7 @@ impl State {
                 service_rate: self.rate.rate().map(told::quantity),
                 recent_decisions: self.decisions.clone(),
             },
-            verdicts: told::verdicts(&self.memory.status.conditions, hold.as_ref()),
+            verdicts: told::verdicts(&self.memory.status.conditions, hold.as_ref(), wanted.zero.is_some()),
         }
     }
 

@@ -9,6 +9,7 @@ use deepseek_crds::condition::ConditionType::{
 };
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::ModelSource;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::decide::accept::Accepted;
 use crate::decide::node_loss::NodeState;
@@ -85,9 +86,23 @@ impl<'a> Subject<'a> {
         if self.owner.spec.suspend {
             return Some((Reason::Suspended, "spec.suspend is true: no replica runs. Set it to false to serve again."));
         }
-        (self.wanted() == 0)
-            .then_some((Reason::ScaledToZero, "spec.replicas is 0: no replica runs. Raise it to serve again."))
+        let message = match self.sleeps() {
+            true => "No replica runs, because nobody asks; the next request starts one.",
+            false => "spec.replicas is 0: no replica runs. Raise it to serve again.",
+        };
+        (self.wanted() == 0).then_some((Reason::ScaledToZero, message))
     }
+
+    /// No replica runs because nobody asks; the status says it until the autoscaler has looked.
+    fn sleeps(&self) -> bool {
+        let told = || self.owner.status.iter().flat_map(|status| &status.conditions).any(is_asleep);
+        let asleep = self.observed.scaling.as_ref().map_or_else(told, |scaling| scaling.is_asleep());
+        self.wanted() == 0 && self.owner.spec.autoscaling.is_some() && asleep
+    }
+}
+
+fn is_asleep(condition: &Condition) -> bool {
+    condition.type_ == ConditionType::ScaledToZero.as_str() && condition.status == "True"
 }
 
 /// Every condition, in the order of [`ConditionType::KNOWN`].
@@ -282,12 +297,13 @@ fn progressing(subject: &Subject<'_>) -> Verdict {
 }
 
 fn ready(subject: &Subject<'_>, others: &[Verdict]) -> Verdict {
+    let open = others.iter().all(|v| v.condition != GatewayReady || v.holds == Some(true));
     if let Some((reason, message)) = subject.idle() {
-        return Verdict::no(Ready, reason, message);
+        let serves = subject.sleeps() && open && subject.refusal.is_none();
+        return if serves { Verdict::yes(Ready, reason, message) } else { Verdict::no(Ready, reason, message) };
     }
     let wanted = usize::try_from(subject.wanted()).unwrap_or(0);
     let (refused, serving) = (subject.refusal.is_some(), subject.current_and_serving());
-    let open = others.iter().all(|v| v.condition != GatewayReady || v.holds == Some(true));
     if !refused && open && serving >= wanted && subject.is_rolled_out() {
         return Verdict::yes(Ready, Reason::AllReplicasAnswer, "Every replica answers the operator's canary.");
     }

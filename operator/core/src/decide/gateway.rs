@@ -9,7 +9,9 @@ use deepseek_crds::v1alpha1::{Gateway, GatewayClient, GatewayLimits, GatewayReso
 
 use crate::decide::accept::Accepted;
 use crate::decide::place::Placement;
-use crate::gateway::{Client, GatewayConfig, Limits, PriorityClass as Class};
+use crate::decide::autoscale::COLD_START;
+use crate::decide::autoscale::wanted::Wanted;
+use crate::gateway::{Client, GatewayConfig, Hold, Limits, PriorityClass as Class};
 use crate::verdict::Refusal;
 
 /// Longest body that may be allowed: it is kept in memory until it has been sent.
@@ -65,7 +67,14 @@ impl Front {
     }
 
     /// What its Pods are told.
-    pub fn config(&self, accepted: &Accepted<'_>, placement: &Placement, otlp: Option<&str>) -> GatewayConfig {
+    /// `learned`: how long replicas have taken until they answered.
+    pub fn config(
+        &self,
+        accepted: &Accepted<'_>,
+        placement: &Placement,
+        otlp: Option<&str>,
+        learned: Option<Duration>,
+    ) -> GatewayConfig {
         GatewayConfig {
             served_names: accepted.served_names.clone(),
             engine: accepted.engine.engine.clone(),
@@ -75,10 +84,17 @@ impl Front {
             limits: self.limits.clone(),
             site: None,
             keys_required: self.keys_secret.is_some(),
+            hold: accepted.autoscaling.as_ref().and_then(|wanted| hold(wanted, learned)),
             clients: self.clients.clone(),
             otlp_endpoint: otlp.map(str::to_owned),
         }
     }
+}
+
+fn hold(wanted: &Wanted, learned: Option<Duration>) -> Option<Hold> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let start = wanted.expected.or(learned).unwrap_or(COLD_START);
+    wanted.zero.map(|zero| Hold { time: millis(zero.hold), start: millis(start) })
 }
 
 fn limits_of(asked: &GatewayLimits, drain_seconds: i64) -> Result<Limits, Refusal> {

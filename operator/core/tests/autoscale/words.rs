@@ -197,7 +197,12 @@ fn every_reason_has_a_case() {
     let always = json!([{"start": "00:00", "end": "00:00", "minReplicas": 2}]);
     let mut held = world(json!({"maxReplicas": 8, "target": {"queued": "1"}, "schedules": always}), 1);
     held.passes(10, 0);
+    let target = json!({"requestsPerSecond": "1"});
+    let mut sleepless = world(json!({"minReplicas": 0, "maxReplicas": 8, "target": target, "scaleToZero": {}}), 1);
+    sleepless.passes(10, 0);
+    sleepless.passes(60, 9);
     let mut reasons = slow.reasons;
+    reasons.extend(sleepless.reasons);
     reasons.extend(held.reasons);
     for story in stories {
         let mut world = two_each();

@@ -29,6 +29,8 @@ pub struct World {
     /// How long a replica takes.
     pub cold: u64,
     pub revision: &'static str,
+    /// So many wait at the first gateway at the time of a pass.
+    pub waiting: u32,
     /// So many replicas find a place.
     pub places: usize,
     pub write: Wrote,
@@ -57,6 +59,7 @@ pub fn world(wanted: Value, gateways: usize) -> World {
         silent: Vec::new(),
         cold: 0,
         revision: "r",
+        waiting: 0,
         places: usize::MAX,
         write: Wrote::Taken,
         now: 1_000_000,
@@ -78,6 +81,7 @@ fn quiet() -> Demand {
         tokens: zeros.clone(),
         in_flight: zeros.clone(),
         queued: zeros,
+        waiting: 0,
     }
 }
 
@@ -120,6 +124,7 @@ impl World {
     /// Seconds of so many requests each, then a pass.
     pub fn pass(&mut self, arrivals: u32) {
         (0..PERIOD).for_each(|_| self.second(arrivals));
+        self.gateways[0].waiting = self.waiting;
         self.attend_pods();
         // no pass comes at a whole second, and the two clocks are read one after the other
         let late = Duration::from_millis(self.now * 37 % 1000);

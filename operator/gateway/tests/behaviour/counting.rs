@@ -65,7 +65,17 @@ fn who_is_turned_away_for_want_of_room_is_demand() {
     };
     let _runs = ask();
     eventually("it runs", || !engine.seen().is_empty());
-    let _waits = ask();
+    let asked = gateway.ask("/demand?seconds=0&wait=1");
+    assert!(asked.body.contains(r#""waiting":0"#), "nobody came: {}", asked.body);
+    let listener = std::thread::scope(|scope| {
+        let listener = scope.spawn(|| gateway.ask("/demand?seconds=0&wait=30"));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let waits = ask();
+        (listener.join().unwrap(), waits)
+    });
+    let (told_at_once, _waits) = listener;
+    let heard: Demand = serde_json::from_str(&told_at_once.body).unwrap();
+    assert_eq!((heard.waiting, heard.arrivals.len()), (1, 0), "told as soon as somebody waits");
     eventually("one waits", || told(&gateway).queued.last() == Some(&1));
     let refused = send(gateway.listen, &post(ASK)).unwrap();
     assert_eq!(refused.status, 429);

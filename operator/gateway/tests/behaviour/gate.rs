@@ -42,6 +42,7 @@ pub fn config() -> GatewayConfig {
             ..Limits::default()
         },
         keys_required: false,
+        hold: None,
         clients: [].into(),
     }
 }

@@ -11,6 +11,7 @@
 //! | `cluster` | what an API server tells |
 //! | `engine` | engines to order |
 //! | `gate` | a gateway, and clients |
+//! | `holding` | requests where no replica runs because nobody asked |
 //! | `leaving` | what becomes of the work of clients that go |
 //! | `passing` | what goes through, byte for byte |
 //! | `failing` | what happens when engines fail |
@@ -26,6 +27,7 @@ mod counting;
 mod engine;
 mod failing;
 mod gate;
+mod holding;
 mod leaving;
 mod passing;
 mod refusing;

@@ -57,6 +57,18 @@ impl Gateways<'_> {
         u32::try_from(telling.count()).unwrap_or(u32::MAX)
     }
 
+    /// For how long nobody has asked any of them; `None` when not all tell.
+    pub fn quiet(&self) -> Option<Duration> {
+        let complete = self.known > 0 && self.from() == self.known;
+        let each = self.told.iter().map(|telling| silence(telling.demand));
+        each.min().filter(|_| complete).map(Duration::from_secs)
+    }
+
+    /// Somebody waits at this moment.
+    pub fn is_asked(&self) -> bool {
+        self.told.iter().any(|telling| telling.demand.waiting > 0)
+    }
+
     fn milli(&self, measure: Measure) -> i64 {
         let mean = match measure {
             Measure::RequestsPerSecond => {
@@ -117,6 +129,14 @@ impl Gateways<'_> {
     }
 }
 
+/// Seconds at the end of what it tells in which nobody came or was there.
+fn silence(demand: &Demand) -> u64 {
+    let Demand { arrivals, in_flight, queued, waiting, .. } = demand;
+    let zeros = |series: &[u32]| series.iter().rev().take_while(|count| **count == 0).count();
+    let all = [arrivals, in_flight, queued].map(|series| zeros(series));
+    if *waiting > 0 { 0 } else { all.into_iter().min().and_then(|least| u64::try_from(least).ok()).unwrap_or(0) }
+}
+
 /// From thousandths.
 #[expect(clippy::cast_precision_loss, reason = "no load is so large that its last digits matter")]
 fn whole(milli: u64) -> f64 {
@@ -158,6 +178,7 @@ mod tests {
             tokens: zeros.clone(),
             in_flight: zeros.clone(),
             queued: zeros,
+            waiting: 0,
         }
     }
 

@@ -20,11 +20,15 @@ use crate::decide::scale::quantity::Quantity;
 use crate::verdict::Verdict;
 
 /// Conditions about scaling.
-pub const CONDITIONS: [ConditionType; 3] =
-    [ConditionType::AbleToScale, ConditionType::ScalingActive, ConditionType::ScalingLimited];
+pub const CONDITIONS: [ConditionType; 4] = [
+    ConditionType::AbleToScale,
+    ConditionType::ScalingActive,
+    ConditionType::ScalingLimited,
+    ConditionType::ScaledToZero,
+];
 
 /// Reasons that only they have.
-pub const REASONS: [Reason; 20] = [
+pub const REASONS: [Reason; 21] = [
     Reason::SucceededGetScale,
     Reason::ReadyForNewScale,
     Reason::ScaleDownStabilized,
@@ -45,6 +49,7 @@ pub const REASONS: [Reason; 20] = [
     Reason::ScaleDownLimit,
     Reason::Scheduled,
     Reason::RolloutFreeze,
+    Reason::NotScaledToZero,
 ];
 
 /// Numbers alone are told this long after the last time.
@@ -62,6 +67,11 @@ pub struct Told {
 }
 
 impl Told {
+    /// There is no replica because nobody asks.
+    pub fn is_asleep(&self) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.condition == ConditionType::ScaledToZero && verdict.holds == Some(true))
+    }
+
     /// Nothing can be decided, for this reason.
     pub fn refused(reason: Reason, message: String, replicas: i32) -> Self {
         let status = AutoscalingStatus {
@@ -188,11 +198,17 @@ fn decimal(milli: i64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The conditions, as the decision and the hold leave them.
-pub(super) fn verdicts(conditions: &Conditions, hold: Option<&Hold>) -> Vec<Verdict> {
-    use ConditionType::{AbleToScale, ScalingActive, ScalingLimited};
-    let Conditions { able_to_scale, scaling_active, scaling_limited, scaled_to_zero: _ } = conditions;
-    let each = [(AbleToScale, able_to_scale), (ScalingActive, scaling_active), (ScalingLimited, scaling_limited)];
+/// The conditions, as the decision and the hold leave them. `zero`: it may be without a replica.
+pub(super) fn verdicts(conditions: &Conditions, hold: Option<&Hold>, zero: bool) -> Vec<Verdict> {
+    use ConditionType::{AbleToScale, ScaledToZero, ScalingActive, ScalingLimited};
+    let Conditions { able_to_scale, scaling_active, scaling_limited, scaled_to_zero } = conditions;
+    let zero = if zero || conditions.is_scaled_to_zero() { scaled_to_zero } else { &None };
+    let each = [
+        (AbleToScale, able_to_scale),
+        (ScalingActive, scaling_active),
+        (ScalingLimited, scaling_limited),
+        (ScaledToZero, zero),
+    ];
     let said = each.into_iter().filter_map(|(condition, said)| spoken(condition, said.as_ref()?));
     match hold.map(in_words) {
         None => said.collect(),

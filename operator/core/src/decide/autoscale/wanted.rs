@@ -12,7 +12,7 @@ use std::time::Duration;
 use deepseek_crds::condition::Reason;
 use deepseek_crds::unit::duration;
 use deepseek_crds::v1alpha1::{
-    Autoscaling, MetricName, ScalingBehavior, ScalingMode, ScalingSchedule, ScalingTarget, Switch, WhenUnschedulable,
+    Autoscaling, MetricName, ScalingBehavior, ScaleToZero, ScalingMode, ScalingSchedule, ScalingTarget, Switch, WhenUnschedulable,
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 
@@ -21,6 +21,13 @@ use crate::decide::scale::input::{Behavior, Identifier, Metric, Source, Spec, Ta
 use crate::decide::scale::quantity::Quantity;
 use crate::decide::scale::v2;
 use crate::verdict::Refusal;
+
+/// Nobody has asked for so long: no replica is needed.
+const IDLE_AFTER: Duration = Duration::from_secs(900);
+/// A request is held for so long.
+const HOLD: Duration = Duration::from_secs(120);
+/// Two passes.
+const SHORTEST: Duration = Duration::from_secs(10);
 
 /// What is wanted of a deployment that scales.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +50,17 @@ pub struct Wanted {
     pub accelerators: Option<i32>,
     /// Replicas for which no node has room are taken back.
     pub caps: bool,
+    /// When none is needed at all.
+    pub zero: Option<Zero>,
+}
+
+/// Without requests there is no replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zero {
+    /// Nobody has asked for so long.
+    pub idle_after: Duration,
+    /// A request is held for so long while a replica starts for it.
+    pub hold: Duration,
 }
 
 /// What gateways count.
@@ -97,10 +115,16 @@ impl Wanted {
             cold_start,
             schedules,
             accelerators,
+            scale_to_zero,
         } = asked;
-        if *min_replicas < 1 || min_replicas > max_replicas {
+        let zero = scale_to_zero.as_ref().map(zero).transpose()?.filter(|_| *min_replicas == 0);
+        if *min_replicas == 0 && zero.is_none() {
+            return Err(refused(".minReplicas", "0 needs scaleToZero; write scaleToZero: {} for its defaults, or choose 1"));
+        }
+        if *min_replicas < 0 || *max_replicas < 1 || min_replicas > max_replicas {
             let why = format!(
-                "minReplicas {min_replicas} and maxReplicas {max_replicas} leave no number; choose 1 <= minReplicas <= maxReplicas"
+                "minReplicas {min_replicas} and maxReplicas {max_replicas} leave no number; choose 0 <= minReplicas <= maxReplicas, \
+                 and maxReplicas at least 1"
             );
             return Err(refused("", why));
         }
@@ -144,6 +168,7 @@ impl Wanted {
             schedules: schedules.iter().enumerate().map(schedule).collect::<Result<_, _>>()?,
             accelerators: accelerators.max,
             caps: caps(accelerators.when_unschedulable)?,
+            zero,
         })
     }
 
@@ -197,6 +222,21 @@ fn expected(text: &str) -> Result<Duration, Refusal> {
 
 fn schedule((at, asked): (usize, &ScalingSchedule)) -> Result<Schedule, Refusal> {
     Schedule::of(asked).map_err(|(field, why)| refused(&format!(".schedules[{at}].{field}"), why))
+}
+
+fn zero(asked: &ScaleToZero) -> Result<Zero, Refusal> {
+    let time = |field, text: &Option<String>, usual| match text.as_deref().map(|text| (text, duration(text))) {
+        None => Ok(usual),
+        Some((_, Some(time))) if time >= SHORTEST => Ok(time),
+        Some((text, _)) => {
+            let why = format!("{text:?} is no time of at least 10s; write hours, minutes and seconds, such as 15m");
+            Err(refused(&format!(".scaleToZero.{field}"), why))
+        }
+    };
+    Ok(Zero {
+        idle_after: time("idleAfter", &asked.idle_after, IDLE_AFTER)?,
+        hold: time("holdTimeout", &asked.hold_timeout, HOLD)?,
+    })
 }
 
 fn caps(asked: Option<WhenUnschedulable>) -> Result<bool, Refusal> {
@@ -263,7 +303,13 @@ mod tests {
         let target = json!({"requestsPerSecond": "2"});
         for (written, says) in [
             (json!({"maxReplicas": 2, "minReplicas": 3, "target": target}), "minReplicas 3 and maxReplicas 2"),
-            (json!({"maxReplicas": 2, "minReplicas": 0, "target": target}), "1 <= minReplicas"),
+            (json!({"maxReplicas": 2, "minReplicas": 0, "target": target}), "spec.autoscaling.minReplicas: 0 needs scaleToZero"),
+            (json!({"maxReplicas": 2, "minReplicas": -1, "target": target}), "0 <= minReplicas"),
+            (json!({"maxReplicas": 0, "minReplicas": 0, "target": target, "scaleToZero": {}}), "maxReplicas at least 1"),
+            (
+                json!({"maxReplicas": 2, "minReplicas": 0, "target": target, "scaleToZero": {"idleAfter": "9s"}}),
+                "spec.autoscaling.scaleToZero.idleAfter: \"9s\" is no time of at least 10s",
+            ),
             (json!({"maxReplicas": 2}), "either target or metrics"),
             (json!({"maxReplicas": 2, "target": {}}), "either target or metrics"),
             (
