@@ -18,7 +18,7 @@ use crate::wait::{eventually, stays};
 /// As the issue promises it.
 const REACTION: Duration = Duration::from_secs(20);
 /// What would happen after it would have happened within this time.
-const WHILE: Duration = Duration::from_secs(30);
+const WHILE: Duration = Duration::from_secs(15);
 
 /// From 1 to 10 requests per second at 2 for each replica: five are wanted within 20 s, and then serve. Without load nothing goes down
 /// before its time. Somebody else who scales is named, and has its way.
