@@ -44,7 +44,10 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     let first = answers.iter().map(|(_, took)| *took).min().unwrap_or_default();
     let pods = chat.has_pods(1).await?;
     let load = load_time(&pods[0]).context("the Pod does not tell since when it is ready")?;
-    say(format_args!("{CLIENTS} were held; the first token came after {:.1} s, of which the replica took {load:?}", first.as_secs_f64()));
+    say(format_args!(
+        "{CLIENTS} were held; the first token came after {:.1} s, of which the replica took {load:?}",
+        first.as_secs_f64()
+    ));
     ensure!(first <= load + WAKES + GRAIN, "the first token came after {first:?}, and the replica took {load:?}");
     falls_asleep(&chat).await?;
     chat.change(json!({"autoscaling": null})).await?;

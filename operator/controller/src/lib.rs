@@ -24,8 +24,8 @@
 
 pub mod admin;
 pub mod apply;
-pub mod belonging;
 pub mod bells;
+pub mod belonging;
 pub mod canary;
 pub mod children;
 pub mod clients;

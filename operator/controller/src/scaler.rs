@@ -265,7 +265,8 @@ impl Scaler {
 
     /// Who does not scale any more gets back the replica that was taken because nobody asked.
     async fn wake_orphan(&self, deployment: &DeepSeekDeployment, kept: &HashMap<String, Kept>) {
-        let slept = || kept.get(deployment.metadata.uid.as_deref().unwrap_or_default()).map(|one| one.state.is_asleep());
+        let slept =
+            || kept.get(deployment.metadata.uid.as_deref().unwrap_or_default()).map(|one| one.state.is_asleep());
         let is_orphan = deployment.spec.autoscaling.is_none()
             && deployment.spec.replicas == 0
             && deployment.metadata.deletion_timestamp.is_none();

@@ -295,7 +295,8 @@ fn front(
     let Some(image) = settings.gateway_image.as_deref().filter(|_| accepted.front.is_wanted()) else {
         return vec![service(owner, Component::Engine)];
     };
-    let config = accepted.front.config(accepted, placement, settings.otlp_endpoint.as_deref(), learned(owner, observed));
+    let config =
+        accepted.front.config(accepted, placement, settings.otlp_endpoint.as_deref(), learned(owner, observed));
     let mut children = Vec::from(gateway_access(owner));
     children.extend([
         gateway_config(owner, &config),

@@ -154,7 +154,10 @@ pub(crate) fn starting(takes: u64) -> Refusal {
     let seconds = takes.div_ceil(1000).max(1);
     Refusal {
         retry_after: Some(seconds),
-        ..Refusal::unavailable("starting", format!("A replica is starting, which takes about {seconds} s. Send the request again."))
+        ..Refusal::unavailable(
+            "starting",
+            format!("A replica is starting, which takes about {seconds} s. Send the request again."),
+        )
     }
 }
 

@@ -159,8 +159,7 @@ impl State {
     /// Whether the predecessor has left no replica because nobody asked.
     #[must_use]
     pub fn asleep(mut self, asleep: bool) -> Self {
-        let word = "the HPA controller scaled the workload to zero";
-        self.memory.status.conditions.scaled_to_zero = asleep.then(|| Condition::yes("ScaledToZero", word));
+        self.memory.status.conditions.scaled_to_zero = asleep.then(Condition::gone_to_zero);
         self
     }
 
@@ -280,8 +279,13 @@ impl State {
                 current_replicas: pass.decision.current,
                 desired_replicas: pass.decision.desired,
                 last_scale_time: self.last_scale.clone(),
-                next_scale_down_time: told::next_down(&pass.decision, wanted.spec.min_replicas.max(1), seen.now, seen.time)
-                    .map(Time),
+                next_scale_down_time: told::next_down(
+                    &pass.decision,
+                    wanted.spec.min_replicas.max(1),
+                    seen.now,
+                    seen.time,
+                )
+                .map(Time),
                 targets: Some(told::targets(wanted, &pass.decision)),
                 current_metrics: told::metrics(wanted, &pass.decision),
                 cold_start: self.starts.status(),

@@ -8,9 +8,9 @@ use deepseek_crds::unit::{Bytes, duration};
 use deepseek_crds::v1alpha1::{Gateway, GatewayClient, GatewayLimits, GatewayResources, PriorityClass, Routing};
 
 use crate::decide::accept::Accepted;
-use crate::decide::place::Placement;
 use crate::decide::autoscale::COLD_START;
 use crate::decide::autoscale::wanted::Wanted;
+use crate::decide::place::Placement;
 use crate::gateway::{Client, GatewayConfig, Hold, Limits, PriorityClass as Class};
 use crate::verdict::Refusal;
 

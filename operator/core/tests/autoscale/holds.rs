@@ -93,6 +93,7 @@ proptest! {
             tokens: tokens.clone(),
             in_flight: arrivals.clone(),
             queued: queued.clone(),
+            waiting: u32::try_from(*seconds % 3).unwrap(),
         }).filter(|demand| demand.arrivals.len() == 20).collect();
         for demand in &world.gateways {
             let _ = demand.check();

@@ -74,8 +74,9 @@ mod tests {
         assert_eq!(look(&mut idle, &told(300, 0), 1, 10_000), 300);
         assert_eq!(look(&mut idle, &told(300, 0), 1, 10_200), 500);
         assert_eq!(look(&mut idle, &told(300, 0), 1, 10_600), 300, "nobody knows what was between");
-        assert_eq!(look(&mut idle, &told(300, 1), 1, 10_605), 304, "the request was before the last look");
-        assert_eq!(look(&mut idle, &told(5, 1), 1, 10_610), 4);
+        assert_eq!(look(&mut idle, &told(300, 0), 1, 10_900), 600);
+        assert_eq!(look(&mut idle, &told(300, 1), 1, 11_200), 299, "somebody came in the second after the last look");
+        assert_eq!(look(&mut idle, &told(5, 1), 1, 11_205), 4);
     }
 
     #[test]

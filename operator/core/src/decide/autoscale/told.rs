@@ -69,7 +69,9 @@ pub struct Told {
 impl Told {
     /// There is no replica because nobody asks.
     pub fn is_asleep(&self) -> bool {
-        self.verdicts.iter().any(|verdict| verdict.condition == ConditionType::ScaledToZero && verdict.holds == Some(true))
+        self.verdicts
+            .iter()
+            .any(|verdict| verdict.condition == ConditionType::ScaledToZero && verdict.holds == Some(true))
     }
 
     /// Nothing can be decided, for this reason.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use deepseek_crds::condition::Reason;
 use deepseek_crds::unit::duration;
 use deepseek_crds::v1alpha1::{
-    Autoscaling, MetricName, ScalingBehavior, ScaleToZero, ScalingMode, ScalingSchedule, ScalingTarget, Switch, WhenUnschedulable,
+    Autoscaling, MetricName, ScaleToZero, ScalingBehavior, ScalingMode, ScalingSchedule, ScalingTarget, Switch,
+    WhenUnschedulable,
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 
@@ -119,7 +120,10 @@ impl Wanted {
         } = asked;
         let zero = scale_to_zero.as_ref().map(zero).transpose()?.filter(|_| *min_replicas == 0);
         if *min_replicas == 0 && zero.is_none() {
-            return Err(refused(".minReplicas", "0 needs scaleToZero; write scaleToZero: {} for its defaults, or choose 1"));
+            return Err(refused(
+                ".minReplicas",
+                "0 needs scaleToZero; write scaleToZero: {} for its defaults, or choose 1",
+            ));
         }
         if *min_replicas < 0 || *max_replicas < 1 || min_replicas > max_replicas {
             let why = format!(
@@ -303,9 +307,15 @@ mod tests {
         let target = json!({"requestsPerSecond": "2"});
         for (written, says) in [
             (json!({"maxReplicas": 2, "minReplicas": 3, "target": target}), "minReplicas 3 and maxReplicas 2"),
-            (json!({"maxReplicas": 2, "minReplicas": 0, "target": target}), "spec.autoscaling.minReplicas: 0 needs scaleToZero"),
+            (
+                json!({"maxReplicas": 2, "minReplicas": 0, "target": target}),
+                "spec.autoscaling.minReplicas: 0 needs scaleToZero",
+            ),
             (json!({"maxReplicas": 2, "minReplicas": -1, "target": target}), "0 <= minReplicas"),
-            (json!({"maxReplicas": 0, "minReplicas": 0, "target": target, "scaleToZero": {}}), "maxReplicas at least 1"),
+            (
+                json!({"maxReplicas": 0, "minReplicas": 0, "target": target, "scaleToZero": {}}),
+                "maxReplicas at least 1",
+            ),
             (
                 json!({"maxReplicas": 2, "minReplicas": 0, "target": target, "scaleToZero": {"idleAfter": "9s"}}),
                 "spec.autoscaling.scaleToZero.idleAfter: \"9s\" is no time of at least 10s",

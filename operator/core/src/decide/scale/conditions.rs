@@ -27,6 +27,11 @@ pub struct Conditions {
 }
 
 impl Condition {
+    /// We have gone to zero ourselves.
+    pub fn gone_to_zero() -> Self {
+        Self::yes("ScaledToZero", "the HPA controller scaled the workload to zero")
+    }
+
     pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: true, reason, message: message.into() }
     }

@@ -214,7 +214,7 @@ impl<'a> Pass<'a> {
             return None;
         }
         if from > 0 && to == 0 && self.input.spec.min_replicas == 0 && self.sees_from_outside() {
-            return Some(Condition::yes("ScaledToZero", "the HPA controller scaled the workload to zero"));
+            return Some(Condition::gone_to_zero());
         }
         Some(Condition::no("NotScaledToZero", "the HPA controller did not scale the workload to zero"))
     }
