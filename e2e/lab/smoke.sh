@@ -193,7 +193,7 @@ section_simulated() {
 
 section_nodes() {
     # a connection to the kubelet, which says nothing until it is asked; "timeout" tells that it never said goodbye either
-    lab exec timeout 8 bash -c 'exec 3<>/dev/tcp/10.89.1.12/10250 && touch "$1" && cat <&3' - "$scratch/open" &
+    lab exec timeout 4 bash -c 'exec 3<>/dev/tcp/10.89.1.12/10250 && touch "$1" && cat <&3' - "$scratch/open" &
     silent=$!
     within 5 [ -e "$scratch/open" ] >/dev/null
     lab fault power east 2
