@@ -39,6 +39,7 @@ remove_node_cgroups() { remove_cgroup "$NODE_CGROUP"; }
 cut_power() {
     local p
     p=$(node_pid) || return 0
+    pull_cable 2>/dev/null || true # first, or what dies says goodbye, which no power cut does
     kill -KILL "$p"
     until_ok 20 test ! -d "/proc/$p" || die "$NODE does not end"
     ip link del "$LINK" 2>/dev/null || true

@@ -192,7 +192,12 @@ section_simulated() {
 }
 
 section_nodes() {
+    # a connection to the kubelet, which says nothing until it is asked; "timeout" tells that it never said goodbye either
+    lab exec timeout 4 bash -c 'exec 3<>/dev/tcp/10.89.1.12/10250 && touch "$1" && cat <&3' - "$scratch/open" &
+    silent=$!
+    within 5 [ -e "$scratch/open" ] >/dev/null
     lab fault power east 2
+    check "power cut: no connection is told" eval 'wait $silent; is $? 124'
     check "power cut: the Pod is gone" unreachable "http://$b:8080/"
     check "power cut: status tells" status_says '.faults == ["power east 2"] and .clusters[0].nodes[1].power == "off"'
     check "power cut: the node is lost" within 40 ready_is east east-n2 Unknown
