@@ -190,7 +190,7 @@ async fn term(parts: &Parts, leading: Arc<Leading>, woken: &mut UnboundedReceive
     tokio::select! {
         () = passes => {}
         () = guard.lift(&context.leading, &parts.silences) => {}
-        () = scaler.attend() => {}
+        () = Box::pin(scaler.attend()) => {}
     }
 }
 

@@ -243,7 +243,7 @@ impl Prober for Engines {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
-            tokio::time::timeout(limit, asked).await.map(|()| ()).ok();
+            let _ = tokio::time::timeout(limit, asked).await;
             self.traffic.told(&self.world, address).map(|demand| demand.waiting > 0)
         })
     }

@@ -86,9 +86,10 @@ impl<'a> Subject<'a> {
         if self.owner.spec.suspend {
             return Some((Reason::Suspended, "spec.suspend is true: no replica runs. Set it to false to serve again."));
         }
-        let message = match self.sleeps() {
-            true => "No replica runs, because nobody asks; the next request starts one.",
-            false => "spec.replicas is 0: no replica runs. Raise it to serve again.",
+        let message = if self.sleeps() {
+            "No replica runs, because nobody asks; the next request starts one."
+        } else {
+            "spec.replicas is 0: no replica runs. Raise it to serve again."
         };
         (self.wanted() == 0).then_some((Reason::ScaledToZero, message))
     }

@@ -8,7 +8,7 @@ use deepseek_gateway::keys::Keys;
 use deepseek_gateway::scene::Found;
 
 use crate::engine::{Engine, Step, completion};
-use crate::gate::{ASK, Gate, config, eventually, post};
+use crate::gate::{ASK, Gate, Open, config, eventually, post};
 
 /// Holds requests for two seconds, six times as long as it lets them wait otherwise.
 fn holding() -> GatewayConfig {
@@ -25,7 +25,7 @@ fn a_request_is_held_until_a_replica_is_there() {
     std::thread::sleep(Duration::from_millis(800));
     let found = Found { name: "chat-0".into(), address: engine.address, leaving: false };
     gate.shared.replace(&[found], Health::trusted());
-    for reply in held.map(|open| open.whole()) {
+    for reply in held.map(Open::whole) {
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
     assert!(start.elapsed() < Duration::from_secs(2));

@@ -42,7 +42,7 @@ struct Cap {
     replicas: i32,
     until: Duration,
     /// Places that were free when it began.
-    places: i64,
+    free: i64,
 }
 
 impl Room {
@@ -52,25 +52,25 @@ impl Room {
         let (waiting, placed): (Vec<_>, Vec<_>) = there.partition(|pod| pod.unschedulable.is_some());
         let since = |pod: &&Pod| (pod.uid.clone(), self.stuck.get(&pod.uid).copied().unwrap_or(now));
         self.stuck = waiting.iter().map(since).collect();
-        let (placed, places) = (i32::try_from(placed.len()).unwrap_or(i32::MAX), places(nodes, pods));
-        self.cap = self.cap.filter(|cap| now < cap.until && places <= cap.places);
+        let (placed, free) = (i32::try_from(placed.len()).unwrap_or(i32::MAX), places(nodes, pods));
+        self.cap = self.cap.filter(|cap| now < cap.until && free <= cap.free);
         match &mut self.cap {
             Some(cap) => cap.replicas = cap.replicas.max(placed),
             None if self.stuck.values().any(|since| now.saturating_sub(*since) >= STUCK) => {
-                self.cap = Some(self.begin(placed, places, now));
+                self.cap = Some(self.begin(placed, free, now));
             }
             None => {}
         }
         self.cap.map(|cap| cap.replicas)
     }
 
-    fn begin(&mut self, replicas: i32, places: i64, now: Duration) -> Cap {
+    fn begin(&mut self, replicas: i32, free: i64, now: Duration) -> Cap {
         let wait = match self.last {
             Some((wait, before)) if replicas <= before => wait.saturating_mul(2).min(LAST),
             _ => FIRST,
         };
         self.last = Some((wait, replicas));
-        Cap { replicas, until: now.saturating_add(wait), places }
+        Cap { replicas, until: now.saturating_add(wait), free }
     }
 }
 
