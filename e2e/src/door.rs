@@ -20,7 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A way to an engine.
 #[derive(Clone)]
-pub struct Door(Way);
+pub struct Door {
+    way: Way,
+    patience: Duration,
+}
 
 #[derive(Clone)]
 enum Way {
@@ -32,12 +35,21 @@ impl Door {
     /// Straight to an address. Each request has a connection of its own, so that the Service chooses anew.
     pub fn at(address: SocketAddr) -> Self {
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        Self(Way::Address(address, Box::new(client)))
+        Self { way: Way::Address(address, Box::new(client)), patience: PATIENCE }
     }
 
     /// Through the API server, to a Service or a Pod, written as NAME:PORT.
     pub fn proxied(client: kube::Client, namespace: &str, kind: &str, target: &str) -> Self {
-        Self(Way::ApiServer(client, format!("/api/v1/namespaces/{namespace}/{kind}/{target}/proxy")))
+        Self {
+            way: Way::ApiServer(client, format!("/api/v1/namespaces/{namespace}/{kind}/{target}/proxy")),
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same for somebody who waits for so long.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Asks for a chat completion of some tokens and returns what was said.
@@ -83,16 +95,16 @@ impl Door {
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes> {
         let told = format!("{method} {path}");
         let answer = self.begin(method, path, body).await?;
-        whole(answer, PATIENCE).await.context(told)
+        whole(answer, self.patience).await.context(told)
     }
 
     /// Sends a request and returns the body of its answer, of which nothing may have come yet.
     async fn begin(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let told = format!("{method} {path}");
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let (status, answer) = timeout(PATIENCE, self.exchange(method, path, body))
+        let (status, answer) = timeout(self.patience, self.exchange(method, path, body))
             .await
-            .with_context(|| format!("{told}: no answer within {} s", PATIENCE.as_secs()))?
+            .with_context(|| format!("{told}: no answer within {} s", self.patience.as_secs()))?
             .with_context(|| told.clone())?;
         if status != 200 {
             let said = whole(answer, PATIENCE).await.unwrap_or_default();
@@ -103,7 +115,7 @@ impl Door {
 
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Answer)> {
         let request = Request::builder().method(method).header("content-type", "application/json");
-        match &self.0 {
+        match &self.way {
             Way::Address(address, client) => {
                 let request = request.uri(format!("http://{address}{path}")).body(Full::from(body))?;
                 let answer = client.request(request).await?;

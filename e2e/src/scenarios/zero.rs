@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::deployed::{Deployed, TOLD};
+use crate::deployed::{Deployed, STARTED, TOLD};
 use crate::fixtures::{TINY, simulated};
 use crate::namespace::Namespace;
 use crate::progress::say;
@@ -21,6 +21,8 @@ const FALLS_ASLEEP: Duration = Duration::from_secs(60);
 const WAKES: Duration = Duration::from_secs(2);
 /// Kubernetes writes whole seconds.
 const GRAIN: Duration = Duration::from_secs(1);
+/// As long as a request is held, and then some: replicas start slowly on a machine that does everything at once.
+const PATIENCE: Duration = Duration::from_secs(70);
 /// Clients that come at once.
 const CLIENTS: usize = 8;
 
@@ -34,7 +36,7 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     });
     let chat = namespace.apply(&simulated("chat").but(json!({"autoscaling": autoscaling}))).await?;
     falls_asleep(&chat).await?;
-    let door = chat.service().await?;
+    let door = chat.service().await?.patient(PATIENCE);
     let start = Instant::now();
     let ask = || async {
         let answer = door.chat(TINY, 4).await;
@@ -42,8 +44,11 @@ pub async fn tell(namespace: Namespace) -> Result<()> {
     };
     let answers = try_join_all((0..CLIENTS).map(|_| ask())).await.context("somebody who was held was not answered")?;
     let first = answers.iter().map(|(_, took)| *took).min().unwrap_or_default();
-    let pods = chat.has_pods(1).await?;
-    let load = load_time(&pods[0]).context("the Pod does not tell since when it is ready")?;
+    // gateways may find it before the kubelet calls it ready
+    let load = eventually("the replica to be ready", STARTED, || async {
+        chat.pods().await?.first().and_then(load_time).context("its Pod is not ready")
+    })
+    .await?;
     say(format_args!(
         "{CLIENTS} were held; the first token came after {:.1} s, of which the replica took {load:?}",
         first.as_secs_f64()

@@ -214,8 +214,9 @@ impl Scaler {
             Err(kube::Error::Api(status)) if status.code == 404 => return Wrote::Nothing,
             Err(error) => return Wrote::Failed(error.to_string()),
         };
-        let current = scale.spec.as_ref().and_then(|spec| spec.replicas);
-        if scale.metadata.uid != deployment.metadata.uid || current != Some(rescale.from) {
+        // none is left out
+        let current = scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        if scale.metadata.uid != deployment.metadata.uid || current != rescale.from {
             // somebody was faster: the next pass sees what is there then
             return Wrote::Nothing;
         }

@@ -104,13 +104,16 @@ pub(super) fn scale_of(object: &Value) -> Value {
         Value::Null => labels_of(&object["spec"]["selector"]["matchLabels"]),
         stated => stated.clone(),
     };
+    // Kubernetes leaves a number of none out
+    let replicas = object["spec"]["replicas"].as_i64().filter(|replicas| *replicas != 0);
+    let spec = replicas.map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}));
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
             "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
         },
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
+        "spec": spec,
         "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector},
     })
 }
