@@ -19,8 +19,9 @@ FIRST_PORT = int(os.environ.get("PORT", "18480"))
 READY = 30.0
 LET_GO = 1.0
 """Seconds within which a client that has gone must not hold an engine any more."""
-LOOKS = 10.0
-"""llama.cpp's server looks between other work whether anybody still listens; without that it would work for much longer."""
+LOOKS = 30.0
+"""llama.cpp's server looks between other work whether anybody still listens, which takes it longer where others want its processor, too. This
+is the engine's time, not the gateway's."""
 
 
 def within(seconds: float, complaint: str, holds: Callable[[], bool]) -> None:
