@@ -15,6 +15,7 @@
 //! | when engines are asked for a token, and how | [`sentry`], [`canary`] |
 //! | how gateways are asked for the load | [`sense`] |
 //! | how the number of replicas follows it | [`scaler`] |
+//! | who else writes that number | [`writers`] |
 //! | how somebody who asks wakes a deployment without a replica | [`bells`] |
 //! | which Pods are ours, and how they are | [`ours`] |
 //! | which nodes are silent, and who keeps Pods off them | [`silence`], `knock`, [`keep_off`] |
@@ -49,6 +50,7 @@ pub mod sentry;
 pub mod silence;
 pub mod wake;
 pub mod watch;
+pub mod writers;
 
 pub use run::{Options, run};
 

@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deepseek_core::decide::autoscale::told;
+use deepseek_core::facts::Facts;
 use deepseek_core::observed::Observed;
-use deepseek_core::plan::{Applied, Child, Facts, Outcome, Resources};
+use deepseek_core::plan::{Applied, Child, Outcome, Resources};
 use deepseek_core::verdict::{Refusal, Verdict};
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::{DeepSeekDeployment, DeepSeekDeploymentStatus};

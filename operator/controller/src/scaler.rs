@@ -14,18 +14,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deepseek_core::decide::accept::accept;
-use deepseek_core::decide::autoscale::told::{Told, plainly};
+use deepseek_core::decide::autoscale::told::{Told, plainly, says_asleep};
 use deepseek_core::decide::autoscale::wanted::Wanted;
 use deepseek_core::decide::autoscale::{PAUSED, Pass, Seen, State, Wrote};
 use deepseek_core::decide::scale::Rescale;
 use deepseek_core::observed::Observed;
 use deepseek_core::render::REVISION_LABEL;
 use deepseek_crds::DeepSeekDeployment;
-use deepseek_crds::condition::{ConditionType, Reason};
+use deepseek_crds::condition::Reason;
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::Store;
@@ -41,6 +40,7 @@ use crate::reconcile::Context;
 use crate::sense::{Ear, addresses};
 use crate::wake::Waker;
 use crate::watch::Guarded;
+use crate::writers::{are_ours, other_writer};
 
 /// From one pass to the next.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -250,13 +250,13 @@ impl Scaler {
         if deployment.spec.replicas > 0 {
             return false;
         }
-        if says_asleep(deployment) {
+        if says_asleep(deployment.status.as_ref()) {
             return true;
         }
         let api: Api<DeepSeekDeployment> =
             Api::namespaced(self.client.clone(), &deployment.namespace().unwrap_or_default());
         match api.get_metadata(&deployment.name_any()).await {
-            Ok(object) => is_ours(&object.metadata),
+            Ok(object) => are_ours(&object.metadata),
             Err(error) => {
                 tracing::warn!(%error, "who has set spec.replicas to 0 is not known");
                 false
@@ -271,7 +271,7 @@ impl Scaler {
         let is_orphan = deployment.spec.autoscaling.is_none()
             && deployment.spec.replicas == 0
             && deployment.metadata.deletion_timestamp.is_none();
-        if !is_orphan || !slept().unwrap_or_else(|| says_asleep(deployment)) {
+        if !is_orphan || !slept().unwrap_or_else(|| says_asleep(deployment.status.as_ref())) {
             return;
         }
         let reason = "spec.autoscaling is gone".to_owned();
@@ -289,7 +289,7 @@ impl Scaler {
             Api::namespaced(self.client.clone(), &deployment.namespace().unwrap_or_default());
         match api.get_metadata(&deployment.name_any()).await {
             Ok(object) => {
-                if let Some(name) = writer_of_replicas(&object.metadata) {
+                if let Some(name) = other_writer(&object.metadata) {
                     state.name_rival(name);
                 }
             }
@@ -375,27 +375,4 @@ fn announcement(pass: &Pass, wrote: &Wrote, told: &Told, before: Option<&Told>) 
 
 fn rescaled(type_: EventType, reason: &str, note: String) -> Event {
     Event { type_, reason: reason.to_owned(), note: Some(note), action: "Rescale".into(), secondary: None }
-}
-
-/// The status says that there is no replica because nobody asks.
-fn says_asleep(deployment: &DeepSeekDeployment) -> bool {
-    let conditions = deployment.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|one| one.type_ == ConditionType::ScaledToZero.as_str() && one.status == "True")
-}
-
-/// Whether the operator has written `spec.replicas`, and nobody else.
-fn is_ours(metadata: &ObjectMeta) -> bool {
-    writers_of_replicas(metadata).next().is_some_and(|_| writer_of_replicas(metadata).is_none())
-}
-
-/// Who wrote `spec.replicas` last, beside us.
-fn writer_of_replicas(metadata: &ObjectMeta) -> Option<String> {
-    let theirs = writers_of_replicas(metadata).filter(|entry| entry.manager.as_deref() != Some(SCALE_MANAGER));
-    theirs.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
-}
-
-fn writers_of_replicas(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
-    let owns = |fields: &serde_json::Value| !fields["f:spec"]["f:replicas"].is_null();
-    let entries = metadata.managed_fields.iter().flatten();
-    entries.filter(move |entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)))
 }

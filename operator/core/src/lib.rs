@@ -5,7 +5,7 @@
 //! | all that a decision may look at | [`observed`] |
 //! | the order in which decisions are made | [`plan`](mod@plan) |
 //! | one decision | [`decide`], one file each, the formula on top |
-//! | what is told to the user | [`verdict`] |
+//! | what is told to the user | [`verdict`], [`facts`] |
 //! | how a plan becomes Kubernetes objects | [`render`], one file per kind |
 //! | what a gateway is told, and what it tells | [`gateway`], [`demand`] |
 //! | facts about models, accelerators and engines | [`catalogue`], dated data |
@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod decide;
 pub mod demand;
+pub mod facts;
 pub mod gateway;
 pub mod observed;
 pub mod plan;

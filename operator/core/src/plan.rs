@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use deepseek_crds::DeepSeekDeployment;
 use deepseek_crds::condition::{ConditionType, Reason};
-use deepseek_crds::v1alpha1::{AutoscalingStatus, EndpointStatus, ModelStatus, PlacementStatus};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::decide::accept::{Accepted, accept};
@@ -17,6 +15,7 @@ use crate::decide::conditions::{Subject, conditions};
 use crate::decide::node_loss::{Removal, removals};
 use crate::decide::place::{Choice, Placement, place};
 use crate::decide::rollout::{Rollout, Running, rollout};
+use crate::facts::Facts;
 use crate::observed::{Component, Observed};
 use crate::render::deployment::{Template, deployment, template, tools_of};
 use crate::render::disruption_budget::disruption_budget;
@@ -25,8 +24,8 @@ use crate::render::gateway_access::gateway_access;
 use crate::render::gateway_config::gateway_config;
 use crate::render::held::held;
 use crate::render::network_policy::network_policy;
-use crate::render::service::{endpoint, engines_service, service};
-use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL, engine_selector_text};
+use crate::render::service::{engines_service, service};
+use crate::render::{ACCELERATOR, PER_REPLICA, REVISION_LABEL};
 use crate::verdict::{Refusal, Verdict};
 
 /// Everything that was decided about one deployment.
@@ -40,27 +39,6 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// What else the status should say.
     pub facts: Facts,
-}
-
-/// What the status says beside its conditions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
-    /// Replicas that exist.
-    pub replicas: i32,
-    /// Replicas that answered the canary.
-    pub ready_replicas: i32,
-    /// The same of those wanted, for people.
-    pub ready: String,
-    /// Selector of the engine's Pods.
-    pub selector: String,
-    /// Where clients send requests.
-    pub endpoint: Option<EndpointStatus>,
-    /// The model with its defaults; `None` keeps what the status says.
-    pub model: Option<ModelStatus>,
-    /// The placement; `None` keeps what the status says.
-    pub placement: Option<PlacementStatus>,
-    /// Scaling; `None` keeps what the status says, as long as it scales.
-    pub autoscaling: Option<AutoscalingStatus>,
 }
 
 /// The objects of one deployment. The state says what has happened to them.
@@ -343,43 +321,6 @@ fn workload(
         None => template,
     };
     deployment(owner, accepted, placement, template, way)
-}
-
-impl Facts {
-    fn new(owner: &DeepSeekDeployment, subject: &Subject<'_>, placement: Option<&Placement>) -> Self {
-        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        let (ready, wanted) = (count(subject.serving()), subject.wanted());
-        Self {
-            replicas: count(subject.existing()),
-            ready_replicas: ready,
-            ready: format!("{ready}/{wanted}"),
-            selector: engine_selector_text(&owner.name_any()),
-            endpoint: placement.map(|_| EndpointStatus { url: endpoint(owner) }),
-            model: subject.accepted.map(model_status),
-            placement: placement.zip(subject.accepted).map(|(p, a)| placement_status(p, a)),
-            autoscaling: subject.observed.scaling.as_ref().map(|scaling| scaling.status.clone()),
-        }
-    }
-}
-
-fn model_status(accepted: &Accepted<'_>) -> ModelStatus {
-    ModelStatus {
-        name: accepted.facts.name.clone(),
-        precision: Some(accepted.facts.precision.to_string()),
-        weight_bytes: i64::try_from(accepted.facts.weights.0).ok(),
-    }
-}
-
-fn placement_status(placement: &Placement, accepted: &Accepted<'_>) -> PlacementStatus {
-    let small = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    PlacementStatus {
-        accelerator: placement.product().to_owned(),
-        per_replica: small(placement.per_replica),
-        engine: accepted.engine.engine.to_string(),
-        context_length: small(placement.context_length),
-        max_concurrent_sequences: small(placement.sequences),
-        explanation: placement.explanation.clone(),
-    }
 }
 
 /// The choice that the stored Deployment was made with.

@@ -15,7 +15,11 @@ pub fn two_each() -> Value {
 
 /// A deployment that scales, served, under a load that is as it should be for one replica.
 pub async fn scaled(autoscaling: Value) -> (Stage, Operator) {
-    let stage = Stage::with_gpus();
+    scaled_on(Stage::with_gpus(), autoscaling).await
+}
+
+/// The same on a stage that is set.
+pub async fn scaled_on(stage: Stage, autoscaling: Value) -> (Stage, Operator) {
     let operator = stage.operator_with_gateways();
     stage.engines.traffic.arrive(1);
     stage.world.put(chat().with("/spec/autoscaling", autoscaling));

@@ -9,9 +9,9 @@ use deepseek_crds::condition::ConditionType::{
 };
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::ModelSource;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::decide::accept::Accepted;
+use crate::decide::autoscale::told::says_asleep;
 use crate::decide::node_loss::NodeState;
 use crate::decide::place::Placement;
 use crate::decide::reach::{gateway_ready, nodes_reachable};
@@ -96,14 +96,10 @@ impl<'a> Subject<'a> {
 
     /// No replica runs because nobody asks; the status says it until the autoscaler has looked.
     fn sleeps(&self) -> bool {
-        let told = || self.owner.status.iter().flat_map(|status| &status.conditions).any(is_asleep);
+        let told = || says_asleep(self.owner.status.as_ref());
         let asleep = self.observed.scaling.as_ref().map_or_else(told, |scaling| scaling.is_asleep());
         self.wanted() == 0 && self.owner.spec.autoscaling.is_some() && asleep
     }
-}
-
-fn is_asleep(condition: &Condition) -> bool {
-    condition.type_ == ConditionType::ScaledToZero.as_str() && condition.status == "True"
 }
 
 /// Every condition, in the order of [`ConditionType::KNOWN`].

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use deepseek_crds::condition::{ConditionType, Reason};
 use deepseek_crds::v1alpha1::{
-    AutoscalingStatus, ExternalMetricStatus, MetricIdentifier, MetricStatus, MetricType, MetricValueStatus,
+    AutoscalingStatus, DeepSeekDeploymentStatus, ExternalMetricStatus, MetricIdentifier, MetricStatus, MetricType,
+    MetricValueStatus,
 };
 use jiff::Timestamp;
 
@@ -134,6 +135,12 @@ impl Told {
         };
         now.len() != then.len() || now.iter().zip(then).zip(targets).any(moved)
     }
+}
+
+/// Whether a status says that there is no replica because nobody asks.
+pub fn says_asleep(status: Option<&DeepSeekDeploymentStatus>) -> bool {
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    conditions.any(|one| one.type_ == ConditionType::ScaledToZero.as_str() && one.status == "True")
 }
 
 /// Before this nothing goes down; in whole seconds, as the API keeps them.
